@@ -1,0 +1,3 @@
+//! `ldsink` streams change events from Apache Kafka into LaunchDarkly.
+
+pub mod sandbox;

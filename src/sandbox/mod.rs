@@ -1,0 +1,1 @@
+//! A LaunchDarkly stand-in.
