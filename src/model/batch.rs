@@ -1,0 +1,206 @@
+//! Metric events of one partition for one target, ready to be one request.
+//!
+//! A batch remembers where each record's part of the body ends, so a refused batch is split by
+//! slicing and nothing is serialised twice.
+//!
+//! # Invariants
+//! - B1: all events come from one partition, in offset order, and a record's events are never
+//!   spread over two batches of one target.
+//! - B2: the same marks over the same records give the same body and the same payload ID.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::progress::Epoch;
+use super::record::Partition;
+
+/// The namespace of payload IDs. Changing it makes a repeat after an upgrade count twice.
+const PAYLOAD_ID_NAMESPACE: Uuid = Uuid::from_u128(0x5f0b_3ed8_66c1_4d5c_9a6e_1d0f_7a3c_21b4);
+
+/// Which of the configured targets; the index into the target table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetId(pub usize);
+
+/// Identifies a mapping: batches cut under different mappings never share a payload ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MappingFingerprint(pub Uuid);
+
+/// Where one record's events end in the body of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub offset: i64,
+    /// End of the record's last event, in bytes from the start of the body.
+    pub end: usize,
+    pub events: u32,
+}
+
+/// A cut batch. The body holds its events joined by commas, without the array's brackets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EventBatch {
+    pub target: TargetId,
+    pub partition: Partition,
+    pub epoch: Epoch,
+    pub fingerprint: MappingFingerprint,
+    /// The oldest record timestamp within, in milliseconds since the Unix epoch.
+    pub oldest_ms: Option<i64>,
+    pub marks: Vec<Mark>,
+    /// `,event,event…`: every event is preceded by a comma, so any run of records is a slice.
+    pub body: Bytes,
+    /// Offset of `body` within the body that the marks were made for.
+    pub base: usize,
+}
+
+// === impl EventBatch ===
+
+impl EventBatch {
+    pub fn first_offset(&self) -> i64 {
+        self.marks.first().map_or(-1, |m| m.offset)
+    }
+
+    pub fn last_offset(&self) -> i64 {
+        self.marks.last().map_or(-1, |m| m.offset)
+    }
+
+    pub fn records(&self) -> usize {
+        self.marks.len()
+    }
+
+    pub fn events(&self) -> u64 {
+        self.marks.iter().map(|m| u64::from(m.events)).sum()
+    }
+
+    /// The request body: a JSON array. Copies the events once.
+    pub fn to_json(&self) -> Bytes {
+        let mut json = Vec::with_capacity(self.body.len() + 1);
+        json.push(b'[');
+        json.extend_from_slice(self.body.get(1..).unwrap_or_default());
+        json.push(b']');
+        Bytes::from(json)
+    }
+
+    /// Derives the payload ID from what the batch holds: the same cut has the same ID in every
+    /// process, today and after a crash (P3).
+    pub fn payload_id(&self, target: &str) -> Uuid {
+        let name = format!(
+            "{target}\n{}\n{}\n{}\n{}\n{}",
+            self.partition.topic,
+            self.partition.number,
+            self.first_offset(),
+            self.last_offset(),
+            self.fingerprint.0,
+        );
+        Uuid::new_v5(&PAYLOAD_ID_NAMESPACE, name.as_bytes())
+    }
+
+    /// Splits into two batches of about as many records each, or gives the batch back when it
+    /// holds only one record.
+    pub fn split(self) -> Result<(Self, Self), Self> {
+        let middle = self.marks.len() / 2;
+        if middle == 0 {
+            return Err(self);
+        }
+        let mut head = self;
+        let tail_marks = head.marks.split_off(middle);
+        let cut = head.marks.last().map_or(0, |m| m.end) - head.base;
+        let tail = Self {
+            marks: tail_marks,
+            body: head.body.slice(cut..),
+            base: head.base + cut,
+            partition: head.partition.clone(),
+            ..head
+        };
+        head.body.truncate(cut);
+        Ok((head, tail))
+    }
+}
+
+impl std::fmt::Debug for EventBatch {
+    /// Shows the edges and sizes, never the events: payloads do not belong in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventBatch")
+            .field("partition", &self.partition)
+            .field("first", &self.first_offset())
+            .field("last", &self.last_offset())
+            .field("records", &self.records())
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(events: &[(i64, &str)]) -> EventBatch {
+        let mut body = Vec::new();
+        let mut marks = Vec::new();
+        for (offset, event) in events {
+            body.push(b',');
+            body.extend_from_slice(event.as_bytes());
+            marks.push(Mark { offset: *offset, end: body.len(), events: 1 });
+        }
+        EventBatch {
+            target: TargetId(0),
+            partition: Partition::new("t", 0),
+            epoch: Epoch(1),
+            fingerprint: MappingFingerprint(Uuid::nil()),
+            oldest_ms: None,
+            marks,
+            body: Bytes::from(body),
+            base: 0,
+        }
+    }
+
+    fn json(batch: &EventBatch) -> String {
+        String::from_utf8(batch.to_json().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn splitting_down_to_single_records_keeps_every_event_once() {
+        let whole = batch(&[(3, "1"), (5, "22"), (9, "333"), (10, "4"), (11, "55")]);
+        let mut open = vec![whole];
+        let mut singles = Vec::new();
+        while let Some(next) = open.pop() {
+            match next.split() {
+                Ok((head, tail)) => open.extend([tail, head]),
+                Err(single) => singles.push((single.first_offset(), json(&single))),
+            }
+        }
+        assert_eq!(
+            singles,
+            [(3, "[1]"), (5, "[22]"), (9, "[333]"), (10, "[4]"), (11, "[55]")]
+                .map(|(o, s)| (o, s.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_split_half_equals_the_same_cut_made_directly() {
+        let (head, tail) = batch(&[(3, "1"), (5, "22"), (9, "333")]).split().unwrap();
+        let direct = batch(&[(5, "22"), (9, "333")]);
+        assert_eq!(json(&head), "[1]");
+        assert_eq!(json(&tail), json(&direct));
+        assert_eq!(tail.payload_id("production"), direct.payload_id("production"));
+        assert_ne!(head.payload_id("production"), tail.payload_id("production"));
+    }
+
+    #[test]
+    fn the_payload_id_depends_on_target_partition_edges_and_mapping() {
+        let b = batch(&[(3, "1"), (5, "22")]);
+        let mut other = b.clone();
+        other.partition = Partition::new("t", 1);
+        let mut remapped = b.clone();
+        remapped.fingerprint = MappingFingerprint(Uuid::from_u128(1));
+        let ids = [
+            b.payload_id("a"),
+            b.payload_id("b"),
+            other.payload_id("a"),
+            remapped.payload_id("a"),
+            batch(&[(3, "1"), (6, "22")]).payload_id("a"),
+        ];
+        for (i, one) in ids.iter().enumerate() {
+            for two in &ids[i + 1..] {
+                assert_ne!(one, two);
+            }
+        }
+    }
+}

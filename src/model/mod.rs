@@ -1,0 +1,16 @@
+//! The words of the pipeline: record, change, outcome, progress.
+//!
+//! Every stage speaks in these types and no stage names another one, so this is where their
+//! conversation can be read. Data flows down the list:
+//!
+//! [`record`] (what Kafka holds) → [`change`] (what happened to a row) → [`batch`] (operations cut
+//! for one request) → [`outcome`] (how each record ended) → [`progress`] (what Kafka may forget).
+//!
+//! Not here: any behaviour that reads a clock, a socket or a configuration. This module names no
+//! other module of the crate.
+
+pub mod batch;
+pub mod change;
+pub mod outcome;
+pub mod progress;
+pub mod record;

@@ -1,0 +1,198 @@
+//! How a record can end: delivered, filtered or dead-lettered, and why.
+//!
+//! # Invariants
+//! - O1: every record has exactly one outcome. When its parts end differently, the gravest counts:
+//!   dead-lettered over delivered over filtered.
+//! - O2: every reason is one of a closed list, so that it can be a metric label and a header.
+//!
+//! Not here: who decides (`route`, `deliver`), where it is counted (`ack`).
+
+use super::batch::EventBatch;
+use super::record::OwnedRecord;
+
+/// The fate of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    Filtered,
+    Delivered,
+    DeadLettered,
+}
+
+/// Why a record yields no operation, although nothing is wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FilterReason {
+    /// A record without a value; the delete it belongs to was a record of its own.
+    Tombstone,
+    /// A truncate or message event, which has no row to map.
+    NoRow,
+    /// Debezium's heartbeat, transaction or schema-change record.
+    Housekeeping,
+    /// The route's `when` said no.
+    When,
+    /// No route matched and `unmatched: ignore` is set.
+    Unmatched,
+}
+
+/// Why a record is refused. The catalogue is public: it is in the README and in every dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RefusalReason {
+    /// The value is not the JSON document that the route's format demands.
+    InvalidJson,
+    /// The JSON is not an envelope of the route's format.
+    InvalidEnvelope,
+    /// A field the mapping requires is absent or null.
+    MissingField,
+    /// A field has a type that cannot become what the mapping needs.
+    WrongType,
+    /// A context key is empty.
+    EmptyContextKey,
+    /// The event time is not a time, or lies outside 2000 to 2099.
+    ImplausibleTime,
+    /// `when` or a computed value failed for this record.
+    ExpressionFailed,
+    /// What the record became is larger than one request may be.
+    TooLarge,
+    /// LaunchDarkly refused it with 400, 413 or 422 when sent alone.
+    RefusedByLaunchDarkly,
+    /// No route matched and `unmatched: dead_letter` is set.
+    Unmatched,
+}
+
+/// What stopped a record, with the words for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: RefusalReason,
+    /// The stage that refused it.
+    pub stage: Stage,
+    /// The route it was on, when it had reached one.
+    pub route: Option<String>,
+    /// What was wrong, with the place, without payload data beyond a short excerpt.
+    pub detail: String,
+    /// The HTTP status of LaunchDarkly's answer.
+    pub status: Option<u16>,
+    /// Requests made for it.
+    pub attempts: u32,
+}
+
+/// Where in the pipeline a refusal happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    Decode,
+    Route,
+    Deliver,
+}
+
+/// A record on its way to the dead-letter topic.
+#[derive(Debug)]
+pub struct DeadLetter {
+    pub origin: DeadLetterOrigin,
+    pub refusal: Refusal,
+    /// Whose settlement this is, see [`super::progress::Slot`].
+    pub slot: super::progress::Slot,
+}
+
+/// Where the original record is to be found.
+#[derive(Debug)]
+pub enum DeadLetterOrigin {
+    /// Copied when it was refused.
+    Copied(OwnedRecord),
+    /// Still in Kafka only: it was refused after its bytes had left our memory.
+    InKafka(EventBatch),
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Filtered => "filtered",
+            Self::Delivered => "delivered",
+            Self::DeadLettered => "dead_lettered",
+        }
+    }
+}
+
+// === impl FilterReason ===
+
+impl FilterReason {
+    pub const ALL: [Self; 5] =
+        [Self::Tombstone, Self::NoRow, Self::Housekeeping, Self::When, Self::Unmatched];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tombstone => "tombstone",
+            Self::NoRow => "no_row",
+            Self::Housekeeping => "housekeeping",
+            Self::When => "when",
+            Self::Unmatched => "unmatched",
+        }
+    }
+}
+
+// === impl RefusalReason ===
+
+impl RefusalReason {
+    pub const ALL: [Self; 10] = [
+        Self::InvalidJson,
+        Self::InvalidEnvelope,
+        Self::MissingField,
+        Self::WrongType,
+        Self::EmptyContextKey,
+        Self::ImplausibleTime,
+        Self::ExpressionFailed,
+        Self::TooLarge,
+        Self::RefusedByLaunchDarkly,
+        Self::Unmatched,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::InvalidEnvelope => "invalid_envelope",
+            Self::MissingField => "missing_field",
+            Self::WrongType => "wrong_type",
+            Self::EmptyContextKey => "empty_context_key",
+            Self::ImplausibleTime => "implausible_time",
+            Self::ExpressionFailed => "expression_failed",
+            Self::TooLarge => "too_large",
+            Self::RefusedByLaunchDarkly => "refused_by_launchdarkly",
+            Self::Unmatched => "unmatched",
+        }
+    }
+
+    /// What a person can do about it. Part of every dead letter.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::InvalidJson => {
+                "mend the producer, or set the route's `format` to what the topic really holds"
+            }
+            Self::InvalidEnvelope => {
+                "set the route's `format` to match the connector's output (`json` for plain objects)"
+            }
+            Self::MissingField => "give the field a `default`, mark it `optional`, or filter such records with `when`",
+            Self::WrongType => "map a field of the right type",
+            Self::EmptyContextKey => {
+                "filter such records with `when`; LaunchDarkly does not count events without a context key"
+            }
+            Self::ImplausibleTime => {
+                "map a Unix time (s, ms, µs or ns) or an RFC 3339 text, or leave `time` out to use the record's timestamp"
+            }
+            Self::ExpressionFailed => "guard the expression, for example with has(row.field)",
+            Self::TooLarge => "map less `data`",
+            Self::RefusedByLaunchDarkly => "read the status and the detail, mend the mapping, then replay",
+            Self::Unmatched => "add a route for these records, or set `unmatched: ignore`",
+        }
+    }
+}
+
+// === impl Stage ===
+
+impl Stage {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Route => "route",
+            Self::Deliver => "deliver",
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! How far a partition has come, and the messages that move it on.
+//!
+//! Kafka wants to hear the offset *after* the last settled record; mixing the two up loses or
+//! repeats a record, so they are two types.
+
+use super::batch::Mark;
+use super::outcome::Outcome;
+use super::record::Partition;
+
+/// What Kafka should read next in a partition: one past the last settled record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NextOffset(pub i64);
+
+/// Counts the assignments of a partition, so that an answer to an earlier one is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Epoch(pub u64);
+
+/// One obligation of one record: what a settlement refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    pub partition: Partition,
+    pub epoch: Epoch,
+    pub offset: i64,
+    /// Bytes to give back to the in-flight budget.
+    pub bytes: usize,
+}
+
+/// Tells the ledger that obligations have been met.
+#[derive(Debug)]
+pub enum Settlement {
+    /// All records of a batch were accepted by LaunchDarkly.
+    Batch { partition: Partition, epoch: Epoch, marks: Vec<Mark>, bytes: usize },
+    /// One record's dead letter was acknowledged by Kafka.
+    DeadLetter { slot: Slot },
+}
+
+/// Progress to be written to Kafka for one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitEntry {
+    pub partition: Partition,
+    pub epoch: Epoch,
+    pub next: NextOffset,
+}
+
+// === impl Settlement ===
+
+impl Settlement {
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Batch { .. } => Outcome::Delivered,
+            Self::DeadLetter { .. } => Outcome::DeadLettered,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Debezium's change event envelope as JSON, with or without the embedded schema block.
+//!
+//! With `schemas.enable=true` the envelope is the `payload` beside a `schema` that is often three
+//! times as long; the schema is skipped, never parsed. A delete comes as two records, the `d`
+//! envelope and a tombstone with the same key: only the first one acts.
+//!
+//! Format: <https://debezium.io/documentation/reference/stable/connectors/postgresql.html>.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny};
+use serde_json::value::RawValue;
+
+use super::{DecodeError, Decoded, invalid_json, json_key};
+use crate::model::change::{Change, Op};
+use crate::model::outcome::{FilterReason, RefusalReason};
+use crate::model::record::Record;
+
+/// The members of an envelope, and those that tell Debezium's own records from one.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    op: Option<&'a RawValue>,
+    #[serde(borrow)]
+    before: Option<&'a RawValue>,
+    #[serde(borrow)]
+    after: Option<&'a RawValue>,
+    #[serde(borrow)]
+    source: Option<&'a RawValue>,
+    ts_ms: Option<IgnoredAny>,
+    /// With `id`: a record of the transaction topic.
+    status: Option<IgnoredAny>,
+    id: Option<IgnoredAny>,
+    #[serde(rename = "tableChanges")]
+    table_changes: Option<IgnoredAny>,
+    ddl: Option<IgnoredAny>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    payload: Payload<'a>,
+}
+
+/// What stands beside the schema block, if there is one.
+#[derive(Default)]
+enum Payload<'a> {
+    #[default]
+    Absent,
+    Null,
+    Envelope(Box<Envelope<'a>>),
+}
+
+pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
+    let Some(value) = record.value else {
+        return Ok(Decoded::Filtered(FilterReason::Tombstone));
+    };
+    let text = std::str::from_utf8(value).map_err(|e| DecodeError {
+        reason: RefusalReason::InvalidJson,
+        detail: format!("the value is not UTF-8: {e}"),
+    })?;
+    let outer: Option<Envelope<'a>> = serde_json::from_str(text).map_err(|e| invalid_json(&e))?;
+    let Some(outer) = outer else {
+        return Ok(Decoded::Filtered(FilterReason::Tombstone));
+    };
+    match outer.payload {
+        Payload::Absent => interpret(record, &outer, json_key(record)),
+        Payload::Null => Ok(Decoded::Filtered(FilterReason::Tombstone)),
+        Payload::Envelope(ref inner) => interpret(record, inner, json_key(record)),
+    }
+}
+
+fn interpret<'a>(
+    record: &Record<'a>,
+    envelope: &Envelope<'a>,
+    key: Option<&'a str>,
+) -> Result<Decoded<'a>, DecodeError> {
+    let Some(op) = envelope.op else {
+        return if envelope.is_housekeeping() {
+            Ok(Decoded::Filtered(FilterReason::Housekeeping))
+        } else {
+            Err(not_an_envelope("it has no `op`"))
+        };
+    };
+    let op = match op.get() {
+        "\"c\"" => Op::Create,
+        "\"u\"" => Op::Update,
+        "\"d\"" => Op::Delete,
+        "\"r\"" => Op::Snapshot,
+        "\"t\"" => Op::Truncate,
+        "\"m\"" => Op::Message,
+        other => {
+            let shown: String = other.chars().take(16).collect();
+            return Err(not_an_envelope(&format!("its `op` is {shown}")));
+        }
+    };
+    let change = Change {
+        record: *record,
+        op,
+        before: envelope.before.map(RawValue::get),
+        after: envelope.after.map(RawValue::get),
+        key: key.map(key_payload),
+        source: envelope.source.map(RawValue::get),
+    };
+    match op {
+        Op::Truncate | Op::Message => Ok(Decoded::Filtered(FilterReason::NoRow)),
+        Op::Create | Op::Update | Op::Snapshot | Op::Upsert if change.after.is_none() => {
+            Err(not_an_envelope(&format!("a {} without `after`", op.as_str())))
+        }
+        Op::Create | Op::Update | Op::Snapshot | Op::Upsert | Op::Delete => {
+            Ok(Decoded::Change(change))
+        }
+    }
+}
+
+/// The fields of a key that may be wrapped in `{schema, payload}` like the value.
+fn key_payload(key: &str) -> &str {
+    #[derive(Deserialize)]
+    struct Wrapped<'a> {
+        #[serde(borrow)]
+        payload: Option<&'a RawValue>,
+        schema: Option<IgnoredAny>,
+    }
+    match serde_json::from_str::<Wrapped<'_>>(key) {
+        Ok(Wrapped { payload: Some(payload), schema: Some(_) }) => payload.get(),
+        _ => key,
+    }
+}
+
+fn not_an_envelope(what: &str) -> DecodeError {
+    DecodeError {
+        reason: RefusalReason::InvalidEnvelope,
+        detail: format!("the value is JSON but not a Debezium envelope: {what}"),
+    }
+}
+
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Payload<'a>, D::Error> {
+    let inner = Option::<Box<Envelope<'a>>>::deserialize(from)?;
+    Ok(inner.map_or(Payload::Null, Payload::Envelope))
+}
+
+// === impl Envelope ===
+
+impl Envelope<'_> {
+    /// Recognises heartbeat, transaction and schema-change records, which share the connector's
+    /// topics when a route subscribes by pattern or by prefix.
+    fn is_housekeeping(&self) -> bool {
+        let rowless = self.before.is_none() && self.after.is_none();
+        let transaction = self.status.is_some() && self.id.is_some();
+        let schema_change = self.table_changes.is_some() || self.ddl.is_some();
+        let heartbeat = self.ts_ms.is_some() && self.source.is_none();
+        rowless && (transaction || schema_change || heartbeat)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::record::NoHeaders;
+
+    fn record<'a>(key: &'a str, value: Option<&'a str>) -> Record<'a> {
+        Record {
+            topic: "shop.public.orders",
+            partition: 0,
+            offset: 0,
+            timestamp_ms: None,
+            key: Some(key.as_bytes()),
+            value: value.map(str::as_bytes),
+            headers: &NoHeaders,
+        }
+    }
+
+    fn change<'a>(record: &Record<'a>) -> Change<'a> {
+        match decode(record).unwrap() {
+            Decoded::Change(change) => change,
+            Decoded::Filtered(reason) => panic!("filtered: {reason:?}"),
+        }
+    }
+
+    #[test]
+    fn each_operation_has_its_row() {
+        for (op, before, after, row) in [
+            ("c", "null", "{\"id\":1}", "{\"id\":1}"),
+            ("r", "null", "{\"id\":1}", "{\"id\":1}"),
+            ("u", "{\"id\":0}", "{\"id\":1}", "{\"id\":1}"),
+            ("d", "{\"id\":0}", "null", "{\"id\":0}"),
+        ] {
+            let value = format!(
+                r#"{{"before":{before},"after":{after},"source":{{"lsn":5}},"op":"{op}","ts_ms":1}}"#
+            );
+            let record = record("{\"id\":1}", Some(&value));
+            let change = change(&record);
+            assert_eq!(change.row(), Some(row), "{op}");
+            assert_eq!(change.source, Some("{\"lsn\":5}"));
+        }
+    }
+
+    #[test]
+    fn the_schema_block_is_stepped_over_in_value_and_key() {
+        let record = record(
+            r#"{"schema":{"type":"struct"},"payload":{"id":9}}"#,
+            Some(
+                r#"{"schema":{"fields":[{"op":"x"}]},"payload":{"op":"d","before":null,"after":null}}"#,
+            ),
+        );
+        let change = change(&record);
+        assert_eq!(change.op, Op::Delete);
+        assert_eq!(change.row(), Some("{\"id\":9}"), "a delete without before falls back on the key");
+    }
+
+    #[test]
+    fn records_without_a_row_are_filtered_with_their_reason() {
+        for (value, reason) in [
+            (None, FilterReason::Tombstone),
+            (Some("null"), FilterReason::Tombstone),
+            (Some(r#"{"schema":null,"payload":null}"#), FilterReason::Tombstone),
+            (Some(r#"{"op":"t","source":{}}"#), FilterReason::NoRow),
+            (Some(r#"{"op":"m","message":{}}"#), FilterReason::NoRow),
+            (Some(r#"{"ts_ms":1}"#), FilterReason::Housekeeping),
+            (Some(r#"{"schema":{},"payload":{"ts_ms":1}}"#), FilterReason::Housekeeping),
+            (Some(r#"{"status":"BEGIN","id":"571:1"}"#), FilterReason::Housekeeping),
+            (
+                Some(r#"{"source":{},"ts_ms":1,"ddl":"create","tableChanges":[]}"#),
+                FilterReason::Housekeeping,
+            ),
+        ] {
+            match decode(&record("{}", value)) {
+                Ok(Decoded::Filtered(found)) => assert_eq!(found, reason, "{value:?}"),
+                other => panic!("{value:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_refused_in_words() {
+        for (value, said) in [
+            (r#"{"id":1}"#, "no `op`"),
+            (r#"{"op":"x","after":{}}"#, "`op` is \"x\""),
+            (r#"{"op":"c","after":null}"#, "a create without `after`"),
+            ("[]", "expects"),
+            ("{", "EOF"),
+        ] {
+            let error = decode(&record("{}", Some(value))).unwrap_err();
+            assert!(error.detail.contains(said), "{value}: {}", error.detail);
+        }
+    }
+}

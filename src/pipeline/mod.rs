@@ -1,0 +1,2 @@
+//! The story.
+pub mod decode;
