@@ -1,5 +1,8 @@
 //! `ldsink` streams change events from Apache Kafka into LaunchDarkly.
 
+pub mod config;
+pub mod launchdarkly;
 pub mod model;
 pub mod pipeline;
 pub mod sandbox;
+pub mod telemetry;

@@ -169,7 +169,9 @@ impl RefusalReason {
             Self::InvalidEnvelope => {
                 "set the route's `format` to match the connector's output (`json` for plain objects)"
             }
-            Self::MissingField => "give the field a `default`, mark it `optional`, or filter such records with `when`",
+            Self::MissingField => {
+                "give the field a `default`, mark it `optional`, or filter such records with `when`"
+            }
             Self::WrongType => "map a field of the right type",
             Self::EmptyContextKey => {
                 "filter such records with `when`; LaunchDarkly does not count events without a context key"
@@ -179,7 +181,9 @@ impl RefusalReason {
             }
             Self::ExpressionFailed => "guard the expression, for example with has(row.field)",
             Self::TooLarge => "map less `data`",
-            Self::RefusedByLaunchDarkly => "read the status and the detail, mend the mapping, then replay",
+            Self::RefusedByLaunchDarkly => {
+                "read the status and the detail, mend the mapping, then replay"
+            }
             Self::Unmatched => "add a route for these records, or set `unmatched: ignore`",
         }
     }

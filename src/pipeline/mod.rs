@@ -1,2 +1,5 @@
 //! The story.
 pub mod decode;
+pub mod route;
+pub mod settings;
+pub mod source;

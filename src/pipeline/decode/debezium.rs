@@ -200,7 +200,11 @@ mod tests {
         );
         let change = change(&record);
         assert_eq!(change.op, Op::Delete);
-        assert_eq!(change.row(), Some("{\"id\":9}"), "a delete without before falls back on the key");
+        assert_eq!(
+            change.row(),
+            Some("{\"id\":9}"),
+            "a delete without before falls back on the key"
+        );
     }
 
     #[test]

@@ -1,0 +1,2 @@
+//! LaunchDarkly's APIs as we use them.
+pub mod settings;

@@ -1,0 +1,277 @@
+//! `when`: a Common Expression Language condition over a change.
+//!
+//! Only the parts of the change that the expression names are turned into values, so a condition
+//! on `op` alone costs no JSON parsing.
+//!
+//! Language: <https://github.com/google/cel-spec/blob/master/doc/langdef.md>.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use cel::objects::{Key, Map};
+use cel::{Context, Program, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::path::Root;
+use crate::model::change::Change;
+
+/// A compiled condition.
+#[derive(Clone)]
+pub struct Condition {
+    source: String,
+    program: Arc<Program>,
+    /// The parts of a change that it names.
+    roots: Vec<Root>,
+}
+
+/// Why a text is not a condition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("column {column}: {message}")]
+pub struct ConditionError {
+    /// Where in the expression, counted in characters from 1.
+    pub column: usize,
+    pub message: String,
+}
+
+/// A CEL value read from JSON text without a tree in between.
+struct CelJson(Value);
+
+// === impl Condition ===
+
+impl Condition {
+    /// Compiles an expression and checks every name in it.
+    pub fn compile(source: &str) -> Result<Self, ConditionError> {
+        let program = Program::compile(source).map_err(|errors| first_of(&errors))?;
+        let references = program.references();
+        let mut roots = Vec::new();
+        for name in references.variables() {
+            match Root::ALL.into_iter().find(|root| root.as_str() == name) {
+                Some(root) => roots.push(root),
+                None => return Err(unknown_name(source, name)),
+            }
+        }
+        roots.sort_by_key(|root| root.as_str());
+        Ok(Self { source: source.to_owned(), program: Arc::new(program), roots })
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Evaluates the condition for a change.
+    ///
+    /// # Errors
+    /// A text for a person when the expression fails (a field is absent, types do not fit) or is
+    /// no boolean.
+    pub fn holds(&self, change: &Change<'_>) -> Result<bool, String> {
+        // A child scope: the standard functions are registered once per thread, not per record.
+        thread_local! {
+            static STANDARD: Context<'static, 'static> = Context::default();
+        }
+        STANDARD.with(|standard| {
+            let mut scope = standard.new_inner_scope();
+            for root in &self.roots {
+                scope.add_variable_from_value(root.as_str(), value_of(*root, change)?);
+            }
+            match self.program.execute(&scope) {
+                Ok(Value::Bool(holds)) => Ok(holds),
+                Ok(other) => Err(format!("gives {}, not true or false", kind_of(&other))),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Condition").field(&self.source).finish()
+    }
+}
+
+fn first_of(errors: &cel::ParseErrors) -> ConditionError {
+    let Some(first) = errors.errors.first() else {
+        return ConditionError { column: 1, message: "cannot be parsed".to_owned() };
+    };
+    ConditionError {
+        column: usize::try_from(first.pos.1).unwrap_or(1).max(1),
+        message: first.msg.clone(),
+    }
+}
+
+fn unknown_name(source: &str, name: &str) -> ConditionError {
+    let known: Vec<&str> = Root::ALL.iter().map(|root| root.as_str()).collect();
+    let byte = source.find(name).unwrap_or(0);
+    ConditionError {
+        column: source.get(..byte).map_or(1, |before| before.chars().count() + 1),
+        message: format!(
+            "`{name}` is not a part of a change; one of {} (fields are row.{name})",
+            known.join(", ")
+        ),
+    }
+}
+
+fn value_of(root: Root, change: &Change<'_>) -> Result<Value, String> {
+    let record = &change.record;
+    Ok(match root {
+        Root::Op => Value::from(change.op.as_str()),
+        Root::Topic => Value::from(record.topic),
+        Root::Partition => Value::Int(record.partition.into()),
+        Root::Offset => Value::Int(record.offset),
+        Root::Timestamp => record.timestamp_ms.map_or(Value::Null, Value::Int),
+        Root::Headers => headers_of(change),
+        Root::Row => document(change.row())?,
+        Root::Before => document(change.before)?,
+        Root::After => document(change.after)?,
+        Root::Key => document(change.key)?,
+        Root::Source => document(change.source)?,
+    })
+}
+
+fn document(text: Option<&str>) -> Result<Value, String> {
+    let Some(text) = text else { return Ok(Value::Null) };
+    serde_json::from_str::<CelJson>(text).map(|json| json.0).map_err(|e| e.to_string())
+}
+
+fn headers_of(change: &Change<'_>) -> Value {
+    let headers = change.record.headers;
+    let named = (0..headers.count()).filter_map(|i| headers.at(i)).filter_map(|(name, value)| {
+        let text = std::str::from_utf8(value?).ok()?;
+        Some((Key::from(name), Value::from(text)))
+    });
+    Value::Map(Map { map: Arc::new(named.collect()) })
+}
+
+fn kind_of(value: &Value) -> String {
+    format!("a {}", value.type_of())
+}
+
+// === impl CelJson ===
+
+impl<'de> Deserialize<'de> for CelJson {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(CelVisitor).map(CelJson)
+    }
+}
+
+struct CelVisitor;
+
+impl<'de> Visitor<'de> for CelVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(Value::Bool(v))
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+        Ok(Value::Int(v))
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+        Ok(i64::try_from(v).map_or(Value::UInt(v), Value::Int))
+    }
+
+    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
+        Ok(Value::Float(v))
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(Value::from(v))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(CelJson(item)) = seq.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(Arc::new(list)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = HashMap::new();
+        while let Some((name, CelJson(value))) = map.next_entry::<String, CelJson>()? {
+            members.insert(Key::from(name), value);
+        }
+        Ok(Value::Map(Map { map: Arc::new(members) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::change::Op;
+    use crate::model::record::{NoHeaders, Record};
+
+    fn change(op: Op, row: &str) -> Change<'_> {
+        let record = Record {
+            topic: "shop.public.orders",
+            partition: 3,
+            offset: 41,
+            timestamp_ms: Some(1_767_225_600_000),
+            key: None,
+            value: None,
+            headers: &NoHeaders,
+        };
+        Change { record, op, before: None, after: Some(row), key: None, source: None }
+    }
+
+    #[test]
+    fn conditions_see_the_change() {
+        let create =
+            change(Op::Create, r#"{"total":41.5,"n":3,"name":"Ada","tags":["a"],"x":null}"#);
+        for (source, expected) in [
+            (r#"op in ["create", "snapshot"] && row.total > 0"#, true),
+            ("row.total > 41", true),
+            ("row.n > 2.5", true),
+            ("row.n == 3", true),
+            ("row.name == 'Ada' && 'a' in row.tags", true),
+            ("row.x == null", true),
+            ("has(row.absent)", false),
+            ("!has(row.absent) || row.absent > 3", true),
+            ("row.name.startsWith('B')", false),
+            ("row.name.matches('^A.a$')", true),
+            ("partition == 3 && offset > 40 && topic == 'shop.public.orders'", true),
+            ("timestamp > 0", true),
+            ("before == null", true),
+            ("row.tags.exists(t, t == 'a')", true),
+        ] {
+            let condition = Condition::compile(source).unwrap();
+            assert_eq!(condition.holds(&create), Ok(expected), "{source}");
+        }
+    }
+
+    #[test]
+    fn failures_at_run_time_are_words_not_panics() {
+        let create = change(Op::Create, r#"{"total":"many"}"#);
+        for (source, said) in [
+            ("row.absent > 0", "absent"),
+            ("row.total", "not true or false"),
+            ("row.total > 0", ""),
+        ] {
+            let error = Condition::compile(source).unwrap().holds(&create).unwrap_err();
+            assert!(error.contains(said), "{source}: {error}");
+            assert!(!error.contains("Arc"), "{error}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_found_when_compiling() {
+        for (source, column, said) in
+            [("rwo.total > 0", 1, "`rwo`"), ("op == \"create\" && total > 0", 19, "row.total")]
+        {
+            let error = Condition::compile(source).unwrap_err();
+            assert_eq!(error.column, column, "{error}");
+            assert!(error.message.contains(said), "{error}");
+        }
+        assert!(Condition::compile("row.total >").is_err());
+        assert!(Condition::compile("op in [").is_err());
+    }
+}

@@ -1,0 +1,4 @@
+//! Routes.
+pub mod condition;
+pub mod path;
+pub mod settings;

@@ -1,0 +1,93 @@
+//! What the pipeline is told: sizes, times and limits of its stages.
+
+use std::time::Duration;
+
+use super::route::settings::RouteSettings;
+use crate::model::change::Format;
+
+/// Everything between Kafka and LaunchDarkly.
+#[derive(Debug, Clone)]
+pub struct PipelineSettings {
+    pub routes: Vec<RouteSettings>,
+    pub unmatched: Unmatched,
+    pub batch: BatchSettings,
+    pub delivery: DeliverySettings,
+    pub dead_letter: DeadLetterSettings,
+    pub limits: LimitSettings,
+    /// The longest time settled records stay uncommitted. 50 ms to 1 min.
+    pub commit_interval: Duration,
+    /// How long a stop or a revocation waits for what is in flight. 1 s to 4 min, below the
+    /// consumer's `max.poll.interval.ms` and the orchestrator's grace period.
+    pub drain_deadline: Duration,
+}
+
+/// What becomes of a record that no route maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmatched {
+    Ignore,
+    DeadLetter,
+}
+
+/// When a batch of metric events is cut: whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchSettings {
+    /// Events, 1 to 100,000.
+    pub max_events: u32,
+    /// Uncompressed bytes, 1 KB to 9,900,000: LaunchDarkly takes bodies under 10 MB and does not
+    /// say whether before or after compression.
+    pub max_bytes: usize,
+    /// Time since the first event, 0 s to 5 min.
+    pub linger: Duration,
+}
+
+/// How metric-event requests are made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeliverySettings {
+    /// Requests under way at once per target, 1 to 64.
+    pub concurrency: usize,
+    /// Whether bodies are compressed with gzip, level 1.
+    pub gzip: bool,
+    /// From sending to the whole answer, 1 s to 5 min.
+    pub request_timeout: Duration,
+    /// First and longest pause between attempts, before jitter.
+    pub retry_initial: Duration,
+    pub retry_max: Duration,
+    /// How often a halted lane tries whether its fault is mended. 1 s to 10 min.
+    pub probe_interval: Duration,
+}
+
+/// Where refused records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetterSettings {
+    pub topic: String,
+    /// Whether to create the topic when it does not exist.
+    pub create: bool,
+}
+
+/// What may be in memory between Kafka and LaunchDarkly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Request bodies of all partitions, open and in flight, in bytes.
+    pub in_flight_bytes: usize,
+    /// The same for one partition.
+    pub partition_in_flight_bytes: usize,
+}
+
+impl PipelineSettings {
+    /// The topics of all routes, each once, in order of first mention.
+    pub fn topics(&self) -> Vec<String> {
+        let mut topics: Vec<String> = Vec::new();
+        for topic in self.routes.iter().flat_map(|route| &route.topics) {
+            if !topics.contains(topic) {
+                topics.push(topic.clone());
+            }
+        }
+        topics
+    }
+
+    /// The formats in use, for the log line at start.
+    pub fn formats(&self) -> Vec<&'static str> {
+        let used = |format: &Format| self.routes.iter().any(|route| route.format == *format);
+        Format::ALL.iter().filter(|format| used(format)).map(|format| format.as_str()).collect()
+    }
+}

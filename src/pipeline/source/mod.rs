@@ -1,0 +1,2 @@
+//! Kafka, read.
+pub mod settings;

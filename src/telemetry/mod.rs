@@ -1,0 +1,2 @@
+//! What the service tells about itself.
+pub mod settings;
