@@ -4,5 +4,7 @@ pub mod config;
 pub mod launchdarkly;
 pub mod model;
 pub mod pipeline;
+pub mod resilience;
+pub mod runtime;
 pub mod sandbox;
 pub mod telemetry;
