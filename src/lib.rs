@@ -1,6 +1,7 @@
 //! `ldsink` streams change events from Apache Kafka into LaunchDarkly.
 
 pub mod config;
+pub mod kafka;
 pub mod launchdarkly;
 pub mod model;
 pub mod pipeline;

@@ -2,7 +2,9 @@
 pub mod ack;
 pub mod batch;
 pub mod commit;
+pub mod dead_letter;
 pub mod decode;
+pub mod deliver;
 pub mod route;
 pub mod settings;
 pub mod source;
