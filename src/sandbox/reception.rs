@@ -8,8 +8,8 @@
 //! Faults come first because they play the network and the load balancer, which know no tokens.
 //!
 //! # Invariants
-//! - P1: what is decided about a request is in the journal before the client can know of it.
-//! - P2: a fault before acceptance takes nothing; one after acceptance takes what would have been
+//! - V1: what is decided about a request is in the journal before the client can know of it.
+//! - V2: a fault before acceptance takes nothing; one after acceptance takes what would have been
 //!   taken anyway.
 //!
 //! Not here: the operations themselves (`routes`).

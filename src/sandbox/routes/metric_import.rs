@@ -5,7 +5,7 @@
 //! full one takes tens of milliseconds that the other connections should not wait for.
 //!
 //! # Invariants
-//! - M1: 202 is answered if and only if the events are in the journal.
+//! - M1: 202 is answered only when the events are in the journal, or were there already.
 //!
 //! Not here: token, limits, faults (`reception`); which events count (`event_check`).
 

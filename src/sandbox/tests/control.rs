@@ -45,7 +45,7 @@ async fn a_limit_can_hint_by_retry_after_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn tokens_can_be_revoked_and_given_back() {
+async fn tokens_can_be_revoked_and_given_back_and_never_read_j2_o1() {
     let served = Served::usual().await;
     for (tokens, status) in [
         (json!({"tokens": []}), StatusCode::UNAUTHORIZED),

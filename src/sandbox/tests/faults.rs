@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_cut_after_acceptance_loses_the_answer_and_not_the_events() {
+async fn a_cut_after_acceptance_loses_the_answer_and_not_the_events_v1_v2() {
     let served = Served::usual().await;
     served.set_faults(json!([{"times": 1, "action": {"kind": "cut_after_accept"}}])).await;
     let request = served.import().header("x-launchdarkly-payload-id", ID).body(body("paid", 2));
@@ -24,7 +24,7 @@ async fn a_cut_after_acceptance_loses_the_answer_and_not_the_events() {
 }
 
 #[tokio::test]
-async fn a_cut_before_acceptance_loses_both() {
+async fn a_cut_before_acceptance_loses_both_v2() {
     let served = Served::usual().await;
     served.set_faults(json!([{"times": 1, "action": {"kind": "cut_before_accept"}}])).await;
     let error = served.import().body(body("paid", 2)).send().await.expect_err("no answer");
@@ -34,7 +34,7 @@ async fn a_cut_before_acceptance_loses_both() {
 
 /// A raw socket sees the difference between an empty answer and none.
 #[tokio::test]
-async fn a_cut_connection_ends_without_a_byte() {
+async fn a_cut_connection_ends_without_a_byte_n1() {
     use std::io::{Read, Write};
     let served = Served::usual().await;
     served.set_faults(json!([{"action": {"kind": "cut_after_accept"}}])).await;
@@ -69,7 +69,7 @@ async fn a_status_fault_takes_nothing_and_hints() {
 }
 
 #[tokio::test]
-async fn a_status_after_acceptance_takes_the_events() {
+async fn a_status_after_acceptance_takes_the_events_v2() {
     let served = Served::usual().await;
     let action = json!({"kind": "status", "status": 503, "after_accept": true});
     served.set_faults(json!([{"times": 1, "action": action}])).await;

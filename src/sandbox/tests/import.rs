@@ -14,7 +14,7 @@ fn gzip(plain: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn good_events_are_accepted_and_count() {
+async fn good_events_are_accepted_and_count_m1() {
     let served = Served::usual().await;
     let answer = served.send(ID, body("paid", 3)).await;
     assert_eq!(answer.status(), StatusCode::ACCEPTED);
@@ -43,7 +43,7 @@ async fn malformed_events_are_accepted_and_do_not_count() {
 }
 
 #[tokio::test]
-async fn a_refused_body_leaves_nothing() {
+async fn a_refused_body_leaves_nothing_m1() {
     let served = Served::usual().await;
     let mut click = event("paid", 1);
     click["kind"] = json!("click");
@@ -174,7 +174,7 @@ async fn other_content_under_the_same_id_counts_and_is_flagged() {
 }
 
 #[tokio::test]
-async fn of_equal_requests_at_the_same_time_one_is_new() {
+async fn of_equal_requests_at_the_same_time_one_is_new_r1() {
     let served = Served::usual().await;
     let mut racing = JoinSet::new();
     for _ in 0..20 {

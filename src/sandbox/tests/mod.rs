@@ -107,7 +107,7 @@ fn event(key: &str, value: u32) -> Value {
 
 /// A body of `count` events that all count.
 fn body(key: &str, count: u32) -> String {
-    Value::from_iter((0..count).map(|value| event(key, value))).to_string()
+    (0..count).map(|value| event(key, value)).collect::<Value>().to_string()
 }
 
 async fn error_of(response: Response) -> (u16, String) {

@@ -1,23 +1,17 @@
-//! Reads the body of a metric import: is it taken at all, and which of its events will count.
+//! Reads one event: the fields that matter, and what is wrong with them.
 //!
-//! LaunchDarkly looks at two things before it answers: that the body is a JSON array and that every
-//! `kind` is `custom`. Anything else that is wrong with an event is found later, when nobody is
-//! left to tell: the answer was 202 and the event is missing from every analysis. This file is where
-//! the sandbox makes that silence visible.
+//! The documentation's table of fields is the measure. Where it is silent (is `1e999` a number, is
+//! `null` a value?) the sandbox is strict: a client that stays clear of the question is safe.
 //!
-//! # Invariants
-//! - C1: a body is taken whole or not at all.
-//! - C2: a mark's range is exactly the text of one array element.
-//! - C3: an event counts if and only if its mark carries no malformation.
+//! Values are looked at as raw JSON, because most need no reading to be judged.
 //!
-//! Not here: size limits and compression (`import_body`), repeats (`journal::payload_ids`).
+//! Not here: whether the body is taken (the module above).
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// 2000-01-01 in epoch milliseconds. Anything earlier is a time in seconds, not an old event.
@@ -28,7 +22,7 @@ const LATEST_CREATION_MS: i64 = 4_102_444_800_000;
 /// Why an event that was accepted does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Malformation {
+pub(in crate::sandbox) enum Malformation {
     /// `key` is missing, not a string, or empty.
     Key,
     /// `creationDate` is missing.
@@ -49,132 +43,10 @@ pub(super) enum Malformation {
     Data,
 }
 
-/// Why a whole body was refused.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotTaken {
-    #[error("the body is not a JSON array of events: {0}")]
-    NotEvents(#[source] serde_json::Error),
-    #[error("event {index} of the array: `kind` must be \"custom\"; nothing was imported")]
-    WrongKind { index: usize },
-}
-
-/// Where one event lies in its body, and what became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EventMark {
-    pub(super) start: u32,
-    pub(super) end: u32,
-    /// Index into `CheckedEvents::keys`; `None` if the event has no usable key.
-    pub(super) key: Option<u32>,
-    pub(super) malformation: Option<Malformation>,
-}
-
-/// The events of one body.
-#[derive(Debug, Default)]
-pub(super) struct CheckedEvents {
-    pub(super) marks: Vec<EventMark>,
-    /// Each event key of the body once, in order of appearance.
-    pub(super) keys: Vec<String>,
-}
-
-/// Checks a body.
-///
-/// # Errors
-/// Says why nothing of the body may be taken (C1).
-pub(super) fn check(body: &[u8]) -> Result<CheckedEvents, NotTaken> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let findings = reader
-        .deserialize_seq(Inspection::of(body))
-        .and_then(|findings| reader.end().map(|()| findings))
-        .map_err(NotTaken::NotEvents)?;
-    match findings.wrong_kind {
-        Some(index) => Err(NotTaken::WrongKind { index }),
-        None => Ok(findings.events),
-    }
-}
-
-// === impl Inspection ===
-
-/// Walks the array, looking at one event at a time.
-struct Inspection<'a> {
-    body: &'a [u8],
-    events: CheckedEvents,
-    key_places: HashMap<Cow<'a, str>, u32>,
-    /// The key of the event before: batches tend to repeat one, which saves the look-up.
-    last_key: Option<(Cow<'a, str>, u32)>,
-    wrong_kind: Option<usize>,
-}
-
-impl<'a> Inspection<'a> {
-    fn of(body: &'a [u8]) -> Self {
-        Self {
-            body,
-            events: CheckedEvents::default(),
-            key_places: HashMap::new(),
-            last_key: None,
-            wrong_kind: None,
-        }
-    }
-
-    fn look_at(&mut self, element: &'a RawValue) {
-        let fields: EventFields<'a> = serde_json::from_str(element.get()).unwrap_or_default();
-        if !fields.is_custom() && self.wrong_kind.is_none() {
-            self.wrong_kind = Some(self.events.marks.len());
-        }
-        let key = fields.key.and_then(text).filter(|key| !key.is_empty());
-        let malformation = match key {
-            None => Some(Malformation::Key),
-            Some(_) => fields.malformation(),
-        };
-        let (start, end) = self.range_of(element);
-        let key = key.map(|key| self.place_of(key));
-        self.events.marks.push(EventMark { start, end, key, malformation });
-    }
-
-    /// Bodies are capped below 4 GiB (`Settings::max_body_bytes`), so the offsets fit.
-    fn range_of(&self, element: &RawValue) -> (u32, u32) {
-        let text = element.get().as_bytes();
-        let start = text.as_ptr().addr().saturating_sub(self.body.as_ptr().addr());
-        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        (offset(start), offset(start.saturating_add(text.len())))
-    }
-
-    fn place_of(&mut self, key: Cow<'a, str>) -> u32 {
-        if let Some((last, place)) = &self.last_key
-            && *last == key
-        {
-            return *place;
-        }
-        let next = u32::try_from(self.events.keys.len()).unwrap_or(u32::MAX);
-        let place = *self.key_places.entry(key.clone()).or_insert(next);
-        if place == next {
-            self.events.keys.push(key.clone().into_owned());
-        }
-        self.last_key = Some((key, place));
-        place
-    }
-}
-
-impl<'de> Visitor<'de> for Inspection<'de> {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<Self, A::Error> {
-        while let Some(element) = array.next_element::<&'de RawValue>()? {
-            self.look_at(element);
-        }
-        Ok(self)
-    }
-}
-
-// === impl EventFields ===
-
 /// The fields of an event that matter here, unread. Written by hand because a derived reader
 /// refuses a repeated field, which JSON allows.
 #[derive(Default)]
-struct EventFields<'a> {
+pub(super) struct EventFields<'a> {
     kind: Option<&'a RawValue>,
     key: Option<&'a RawValue>,
     creation_date: Option<&'a RawValue>,
@@ -196,13 +68,24 @@ enum FieldName {
     Other,
 }
 
-impl EventFields<'_> {
-    fn is_custom(&self) -> bool {
+// === impl EventFields ===
+
+impl<'a> EventFields<'a> {
+    pub(super) fn is_custom(&self) -> bool {
         self.kind.and_then(text).is_some_and(|kind| kind == "custom")
     }
 
-    /// Finds the first fault, in the order of the documentation's table; the key is checked before.
-    fn malformation(&self) -> Option<Malformation> {
+    /// Returns the event key, if there is a usable one.
+    pub(super) fn key(&self) -> Option<Cow<'a, str>> {
+        self.key.and_then(text).filter(|key| !key.is_empty())
+    }
+
+    /// Finds the first fault, in the order of the documentation's table. Takes the key because the
+    /// caller has read it already.
+    pub(super) fn malformation(&self, key: Option<&str>) -> Option<Malformation> {
+        if key.is_none() {
+            return Some(Malformation::Key);
+        }
         wrong_creation_date(self.creation_date)
             .or_else(|| wrong_context_keys(self.context_keys))
             .or_else(|| self.metric_value.and_then(wrong_metric_value))
@@ -347,9 +230,9 @@ mod tests {
     const GOOD: &str = r#"{"kind":"custom","key":"paid","creationDate":1767225600000,"metricValue":4.5,"contextKeys":{"user":"u-1"},"data":{"a":[1]}}"#;
 
     fn malformation_of(event: &str) -> Option<Malformation> {
-        let checked = check(format!("[{event}]").as_bytes()).expect("taken");
-        assert_eq!(checked.marks.len(), 1);
-        checked.marks[0].malformation
+        let fields: EventFields<'_> = serde_json::from_str(event).expect("an object");
+        assert!(fields.is_custom());
+        fields.malformation(fields.key().as_deref())
     }
 
     fn changed(from: &str, to: &str) -> Option<Malformation> {
@@ -358,44 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn a_well_formed_event_counts_c3() {
+    fn a_well_formed_event_has_no_fault() {
         assert_eq!(malformation_of(GOOD), None);
-    }
-
-    #[test]
-    fn marks_are_the_exact_text_of_the_elements_c2() {
-        let second = GOOD.replace("paid", "pa\\u0069d2");
-        let body = format!(" [ {GOOD} ,\n{second}, {GOOD}]  ");
-        let checked = check(body.as_bytes()).expect("taken");
-        let texts: Vec<_> =
-            checked.marks.iter().map(|m| body.get(m.start as usize..m.end as usize)).collect();
-        assert_eq!(texts, [Some(GOOD), Some(second.as_str()), Some(GOOD)]);
-        assert_eq!(checked.keys, ["paid", "paid2"]);
-        assert_eq!(
-            checked.marks.iter().map(|m| m.key).collect::<Vec<_>>(),
-            [Some(0), Some(1), Some(0)]
-        );
-    }
-
-    #[test]
-    fn an_empty_array_is_taken() {
-        assert_eq!(check(b"[]").expect("taken").marks, []);
-    }
-
-    #[test]
-    fn a_body_that_is_no_array_is_refused_whole_c1() {
-        for body in ["", "{}", "null", "[1", "[] []", "[{\"kind\":\"custom\"},]", "not json"] {
-            assert!(matches!(check(body.as_bytes()), Err(NotTaken::NotEvents(_))), "{body}");
-        }
-        assert!(matches!(check(b"[\"\xff\"]"), Err(NotTaken::NotEvents(_))));
-    }
-
-    #[test]
-    fn one_wrong_kind_refuses_the_whole_body_c1() {
-        for event in [r#"{"kind":"click"}"#, r#"{"key":"paid"}"#, r#"{"kind":1}"#, "7", "[]"] {
-            let refused = check(format!("[{GOOD},{event},{GOOD}]").as_bytes());
-            assert!(matches!(refused, Err(NotTaken::WrongKind { index: 1 })), "{event}");
-        }
     }
 
     #[test]
