@@ -28,6 +28,8 @@ pub struct OpenBatch {
     body: Vec<u8>,
     marks: Vec<Mark>,
     events: u32,
+    /// Events of the record that is being written.
+    unsealed_events: u32,
     oldest_ms: Option<i64>,
     /// When the first event came; `None` while empty.
     opened: Option<Instant>,
@@ -47,6 +49,7 @@ impl OpenBatch {
             body: Vec::new(),
             marks: Vec::new(),
             events: 0,
+            unsealed_events: 0,
             oldest_ms: None,
             opened: None,
         }
@@ -56,10 +59,19 @@ impl OpenBatch {
         self.target
     }
 
-    /// Where a record's events are written: appended, each preceded by a comma, then either
-    /// [`Self::seal`]ed or [`Self::discard`]ed.
+    /// Where a record's events are written: appended, each preceded by a comma and followed by
+    /// [`Self::count_event`], then all [`Self::seal`]ed or [`Self::discard`]ed.
     pub fn body(&mut self) -> &mut Vec<u8> {
         &mut self.body
+    }
+
+    pub fn count_event(&mut self) {
+        self.unsealed_events += 1;
+    }
+
+    /// Whether the record being written yields events here.
+    pub fn has_unsealed(&self) -> bool {
+        self.unsealed_events > 0
     }
 
     /// Bytes of the record that is being written.
@@ -80,11 +92,13 @@ impl OpenBatch {
     pub fn discard(&mut self) {
         let sealed = self.sealed_bytes();
         self.body.truncate(sealed);
+        self.unsealed_events = 0;
     }
 
     /// Makes what was written since the last seal the events of `record`, and gives the batch that
     /// had to be cut to make room, if any.
-    pub fn seal(&mut self, record: &Record<'_>, events: u32, now: Instant) -> Option<Cut> {
+    pub fn seal(&mut self, record: &Record<'_>, now: Instant) -> Option<Cut> {
+        let events = std::mem::take(&mut self.unsealed_events);
         let overflows = !self.marks.is_empty()
             && (self.body.len() + CLOSING > self.settings.max_bytes
                 || self.events.saturating_add(events) > self.settings.max_events);
@@ -194,10 +208,12 @@ mod tests {
         assert_eq!(open.deadline(), None);
         let start = Instant::now();
         open.body().extend_from_slice(b",1");
-        open.seal(&record(1), 1, start);
+        open.count_event();
+        open.seal(&record(1), start);
         tokio::time::advance(Duration::from_millis(300)).await;
         open.body().extend_from_slice(b",2");
-        open.seal(&record(2), 1, Instant::now());
+        open.count_event();
+        open.seal(&record(2), Instant::now());
         assert_eq!(open.deadline(), Some(start + Duration::from_secs(1)));
         let cut = batch(open.cut().unwrap());
         assert_eq!((cut.first_offset(), cut.last_offset(), cut.oldest_ms), (1, 2, Some(998)));
@@ -223,10 +239,11 @@ mod tests {
                 let offset = i64::try_from(offset).unwrap();
                 let text = format!(",{}", "7".repeat(size)).repeat(events as usize);
                 open.body().extend_from_slice(text.as_bytes());
+                (0..events).for_each(|_| open.count_event());
                 prop_assert_eq!(open.is_oversized(), text.len() + 1 > max_bytes);
                 if keep && !open.is_oversized() {
                     expected.push((offset, text));
-                    batches.extend(open.seal(&record(offset), events, now));
+                    batches.extend(open.seal(&record(offset), now));
                 } else {
                     open.discard();
                 }

@@ -41,9 +41,14 @@ impl CommitSchedule {
         }
     }
 
+    /// Whether Kafka does not know this progress yet.
+    pub fn is_news(&self, entry: &CommitEntry) -> bool {
+        self.confirmed.get(&entry.partition).is_none_or(|next| *next < entry.next)
+    }
+
     /// Notes how far a partition has come.
     pub fn advance(&mut self, entry: CommitEntry, now: Instant) {
-        if self.confirmed.get(&entry.partition).is_some_and(|next| *next >= entry.next) {
+        if !self.is_news(&entry) {
             return;
         }
         self.due.get_or_insert(now + self.interval);

@@ -33,6 +33,10 @@ use crate::model::outcome::{FilterReason, RefusalReason};
 const FINGERPRINT_NAMESPACE: Uuid = Uuid::from_u128(0x0e6c_94b1_53a7_4f0b_8f52_9a51_c3f5_7d10);
 const BODY_FORMAT: u32 = 1;
 
+/// Which of the configured routes, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RouteId(pub usize);
+
 /// All routes, by topic.
 #[derive(Debug)]
 pub struct Router {
@@ -58,6 +62,7 @@ pub struct FormatGroup {
 /// One compiled rule.
 #[derive(Debug)]
 pub struct Route {
+    pub id: RouteId,
     pub name: Arc<str>,
     pub target: TargetId,
     when: Option<condition::Condition>,
@@ -84,10 +89,10 @@ pub struct RouteError {
 
 impl Router {
     pub fn compile(routes: &[RouteSettings]) -> Self {
-        let mut topics: HashMap<&str, Vec<&RouteSettings>> = HashMap::new();
-        for route in routes {
+        let mut topics: HashMap<&str, Vec<(RouteId, &RouteSettings)>> = HashMap::new();
+        for (index, route) in routes.iter().enumerate() {
             for topic in &route.topics {
-                topics.entry(topic).or_default().push(route);
+                topics.entry(topic).or_default().push((RouteId(index), route));
             }
         }
         let compiled = topics
@@ -104,16 +109,16 @@ impl Router {
 // === impl TopicRoutes ===
 
 impl TopicRoutes {
-    fn compile(routes: &[&RouteSettings]) -> Self {
+    fn compile(routes: &[(RouteId, &RouteSettings)]) -> Self {
         let mut groups: Vec<FormatGroup> = Vec::new();
         let mut mappings: HashMap<TargetId, String> = HashMap::new();
-        for settings in routes {
+        for (id, settings) in routes {
             let at = groups.iter().position(|g| g.format == settings.format).unwrap_or_else(|| {
                 groups.push(FormatGroup::new(settings.format));
                 groups.len() - 1
             });
             if let Some(group) = groups.get_mut(at) {
-                let route = Route::compile(settings, &mut group.projection);
+                let route = Route::compile(*id, settings, &mut group.projection);
                 let mapping =
                     mappings.entry(route.target).or_insert_with(|| BODY_FORMAT.to_string());
                 mapping.push('\n');
@@ -160,9 +165,10 @@ impl FormatGroup {
 // === impl Route ===
 
 impl Route {
-    fn compile(settings: &RouteSettings, projection: &mut Projection) -> Self {
+    fn compile(id: RouteId, settings: &RouteSettings, projection: &mut Projection) -> Self {
         let OperationSettings::MetricEvent(event) = &settings.operation;
         Self {
+            id,
             name: Arc::from(settings.name.as_str()),
             target: event.target,
             when: settings.when.clone(),

@@ -37,6 +37,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// The longest sleep in `poll`: how late an acknowledgement may be noticed when no record comes.
 const TURN: Duration = Duration::from_millis(50);
+/// Records taken between two turns: what a turn costs is spread over them, and limits may be
+/// overrun by as many.
+const RECORDS_PER_TURN: u32 = 64;
 /// The longest wait for an acknowledgement in a drain before the deadline is looked at again.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// Time for the last commit of a drain, beyond the drain's own deadline.
@@ -156,15 +159,24 @@ impl<I: Intake> Source<I> {
 
     fn run_loop(&mut self, stop: &Stop) -> Result<(), SourceError> {
         let mut next = Instant::now();
+        let mut taken = 0;
         while !stop.requested.is_cancelled() {
-            self.reports.health.beat();
-            let wait = next.saturating_duration_since(Instant::now()).min(TURN);
+            let now = Instant::now();
+            let wait = next.saturating_duration_since(now).min(TURN);
             let consumer = Arc::clone(&self.consumer);
             match consumer.poll(wait) {
-                Some(Ok(message)) => self.take(&message),
+                Some(Ok(message)) => {
+                    self.take(&message, now);
+                    taken += 1;
+                    if taken < RECORDS_PER_TURN && now < next {
+                        continue;
+                    }
+                }
                 Some(Err(error)) => self.judge(error)?,
                 None => {}
             }
+            taken = 0;
+            self.reports.health.beat();
             while let Some(event) = self.consumer.context().next_event() {
                 self.rebalance(event, &stop.immediate);
             }
@@ -173,7 +185,7 @@ impl<I: Intake> Source<I> {
         Ok(())
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
+    fn take(&mut self, message: &BorrowedMessage<'_>, now: Instant) {
         let headers = message.headers().map(MessageHeaders);
         let record = Record {
             topic: message.topic(),
@@ -184,7 +196,7 @@ impl<I: Intake> Source<I> {
             value: message.payload(),
             headers: headers.as_ref().map_or(&NoHeaders as &dyn Headers, |h| h),
         };
-        self.intake.record(&record, Instant::now());
+        self.intake.record(&record, now);
     }
 
     /// Lets the intake work and carries out what it asks for. Gives when it wants to be called next.
