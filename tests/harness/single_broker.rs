@@ -93,13 +93,17 @@ async fn topics_grow_and_go() {
     let topic = kafka.unique_topic("grows", 1).await;
     kafka.add_partitions(&topic, 3).await;
     assert_eq!(kafka.partitions(&topic).await, [0, 1, 2]);
-    kafka.produce(&topic, [NewRecord::to(2).value("new partition")]).await;
+    kafka
+        .produce(&topic, [NewRecord::to(2).value("new partition"), NewRecord::to(0).value("old")])
+        .await;
 
     kafka.delete_topic(&topic).await;
 
     kafka.create_topic(&topic, 1, 1).await;
     assert_eq!(kafka.end_offsets(&topic).await, BTreeMap::from([(0, 0)]));
     assert_eq!(kafka.read_all(&topic).await, []);
+    let again = kafka.produce(&topic, [NewRecord::to(0).value("new topic")]).await;
+    assert_eq!(again, [Position { partition: 0, offset: 0 }]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 //! Blocking calls of librdkafka run on tokio's blocking threads, so these work on any runtime.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
@@ -27,8 +28,14 @@ use crate::support::wait::eventually;
 /// For one request: long enough for a broker that was just suspended or restarted.
 const REQUEST: Duration = Duration::from_secs(10);
 
+/// For the first question to a new cluster's coordinator. librdkafka repeats it only after a second; a
+/// new client asks at once.
+const COORDINATOR: Duration = Duration::from_millis(300);
+
 /// For a whole call on this page, fail-over of a killed broker included.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+type Outgoing<'a> = BaseRecord<'a, [u8], [u8], Box<Ticket>>;
 
 /// A record to produce. Without a partition, the key decides as it does in Java's producer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,11 +77,25 @@ pub(crate) struct Committed {
 #[derive(Clone)]
 pub(super) struct Admin(Arc<AdminClient<DefaultClientContext>>);
 
-/// Collects the delivery reports of one `produce`, by the order of its records.
+/// The cluster's one producer. Making another for every call would cost each call up to two seconds,
+/// which librdkafka takes to get a producer id.
 #[derive(Clone)]
-struct Deliveries(Arc<Mutex<Vec<Option<Delivery>>>>);
+pub(super) struct RecordProducer(Arc<BaseProducer<DeliveryReports>>);
 
-type Delivery = Result<Position, KafkaError>;
+/// Hands each delivery report to the `produce` that waits for it.
+struct DeliveryReports;
+
+/// What became of the records of one `produce`, in the order given.
+struct Sending {
+    outcomes: Mutex<Vec<Option<Result<Position, KafkaError>>>>,
+    undecided: AtomicUsize,
+}
+
+/// A record's place in its `Sending`.
+struct Ticket {
+    sending: Arc<Sending>,
+    index: usize,
+}
 
 // === impl NewRecord ===
 
@@ -109,8 +130,8 @@ impl NewRecord {
         self
     }
 
-    fn as_sent<'a>(&'a self, topic: &'a str, index: usize) -> BaseRecord<'a, [u8], [u8], usize> {
-        let mut sent = BaseRecord::with_opaque_to(topic, index);
+    fn as_sent<'a>(&'a self, topic: &'a str, ticket: Ticket) -> Outgoing<'a> {
+        let mut sent = BaseRecord::with_opaque_to(topic, Box::new(ticket));
         sent.partition = self.partition;
         sent.key = self.key.as_deref();
         sent.payload = self.value.as_deref();
@@ -145,19 +166,72 @@ impl From<&BorrowedMessage<'_>> for StoredRecord {
     }
 }
 
-// === impl Deliveries ===
+// === impl DeliveryReports ===
 
-impl ClientContext for Deliveries {}
+impl ClientContext for DeliveryReports {}
 
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = usize;
+impl ProducerContext for DeliveryReports {
+    type DeliveryOpaque = Box<Ticket>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         let outcome = match result {
             Ok(sent) => Ok(Position { partition: sent.partition(), offset: sent.offset() }),
             Err((error, _)) => Err(error.clone()),
         };
-        self.0.lock().expect("no delivery panics")[index] = Some(outcome);
+        let Ticket { sending, index } = *ticket;
+        sending.outcomes.lock().expect("nothing panics in here")[index] = Some(outcome);
+        sending.undecided.fetch_sub(1, Ordering::Release);
+    }
+}
+
+// === impl RecordProducer ===
+
+impl std::fmt::Debug for RecordProducer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RecordProducer")
+    }
+}
+
+impl RecordProducer {
+    pub(super) fn new(bootstrap: &str) -> Self {
+        let producer = settings(bootstrap)
+            // Implies acks=all, and neither repeats nor reorders across a broker's restart.
+            .set("enable.idempotence", "true")
+            .set("partitioner", "murmur2_random")
+            .set("message.timeout.ms", DEADLINE.as_millis().to_string())
+            .set("message.max.bytes", "20000000")
+            .create_with_context(DeliveryReports)
+            .expect("these settings are valid");
+        Self(Arc::new(producer))
+    }
+
+    fn send_all(&self, topic: &str, records: &[NewRecord]) -> Vec<Position> {
+        let sending = Arc::new(Sending {
+            outcomes: Mutex::new(vec![None; records.len()]),
+            undecided: AtomicUsize::new(records.len()),
+        });
+        for (index, record) in records.iter().enumerate() {
+            self.send(record.as_sent(topic, Ticket { sending: Arc::clone(&sending), index }));
+        }
+        // Ends without a deadline of its own: `message.timeout.ms` brings every report.
+        while sending.undecided.load(Ordering::Acquire) > 0 {
+            self.0.poll(Duration::from_millis(5));
+        }
+        let outcomes = sending.outcomes.lock().expect("nothing panics in here");
+        let position = |(index, outcome): (usize, &Option<_>)| match outcome {
+            Some(Ok(position)) => *position,
+            other => panic!("record {index} was not delivered to {topic}: {other:?}"),
+        };
+        outcomes.iter().enumerate().map(position).collect()
+    }
+
+    fn send(&self, mut record: Outgoing<'_>) {
+        while let Err((error, back)) = self.0.send(record) {
+            let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+            assert!(full, "cannot produce to {}: {error}", back.topic);
+            self.0.poll(Duration::from_millis(10));
+            record = back;
+        }
     }
 }
 
@@ -320,8 +394,8 @@ impl KafkaCluster {
         records: impl IntoIterator<Item = NewRecord>,
     ) -> Vec<Position> {
         let records: Vec<_> = records.into_iter().collect();
-        let (bootstrap, topic) = (self.bootstrap().to_owned(), topic.to_owned());
-        blocking(move || produce(&bootstrap, &topic, &records)).await
+        let (producer, topic) = (self.producer.clone(), topic.to_owned());
+        blocking(move || producer.send_all(&topic, &records)).await
     }
 
     /// Reads all records that are in the topic now, ordered by partition and offset.
@@ -361,7 +435,7 @@ impl KafkaCluster {
             let (bootstrap, group, topic) =
                 (self.bootstrap().to_owned(), group.to_owned(), topic.to_owned());
             let partitions = partitions.clone();
-            blocking(move || committed(&bootstrap, &group, &topic, &partitions)).await
+            blocking(move || committed(&bootstrap, &group, &topic, &partitions, REQUEST)).await
         })
         .await
     }
@@ -420,42 +494,11 @@ pub(super) async fn coordinator_answers(bootstrap: &str, group: &str) -> Result<
     let (bootstrap, group) = (bootstrap.to_owned(), group.to_owned());
     blocking(move || {
         // Any topic will do: the question goes to the coordinator, who need not know it.
-        committed(&bootstrap, &group, "no-such-topic", &[0])
+        committed(&bootstrap, &group, "no-such-topic", &[0], COORDINATOR)
             .map(drop)
             .map_err(|error| error.to_string())
     })
     .await
-}
-
-fn produce(bootstrap: &str, topic: &str, records: &[NewRecord]) -> Vec<Position> {
-    let deliveries = Deliveries(Arc::new(Mutex::new(vec![None; records.len()])));
-    let producer: BaseProducer<Deliveries> = settings(bootstrap)
-        // Implies acks=all, and neither repeats nor reorders across a broker's restart.
-        .set("enable.idempotence", "true")
-        .set("partitioner", "murmur2_random")
-        .set("message.timeout.ms", DEADLINE.as_millis().to_string())
-        .set("message.max.bytes", "20000000")
-        .create_with_context(deliveries.clone())
-        .expect("these settings are valid");
-    for (index, record) in records.iter().enumerate() {
-        let mut next = record.as_sent(topic, index);
-        while let Err((error, back)) = producer.send(next) {
-            assert!(
-                error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull),
-                "cannot produce record {index} to {topic}: {error}"
-            );
-            producer.poll(Duration::from_millis(10));
-            next = back;
-        }
-    }
-    // Past every record's own time-out, so that each has its report.
-    producer.flush(DEADLINE * 2).unwrap_or_else(|error| panic!("producing to {topic}: {error}"));
-    let outcomes = deliveries.0.lock().expect("no delivery panics");
-    let position = |(index, outcome): (usize, &Option<Delivery>)| match outcome {
-        Some(Ok(position)) => *position,
-        other => panic!("record {index} was not delivered to {topic}: {other:?}"),
-    };
-    outcomes.iter().enumerate().map(position).collect()
 }
 
 fn read_to(bootstrap: &str, topic: &str, ends: &BTreeMap<i32, i64>) -> Vec<StoredRecord> {
@@ -503,13 +546,14 @@ fn committed(
     group: &str,
     topic: &str,
     partitions: &[i32],
+    within: Duration,
 ) -> Result<Vec<Committed>, KafkaError> {
     let consumer = consumer(bootstrap, group);
     let mut list = TopicPartitionList::new();
     for &partition in partitions {
         list.add_partition(topic, partition);
     }
-    let answer = consumer.committed_offsets(list, REQUEST)?;
+    let answer = consumer.committed_offsets(list, within)?;
     let mut committed = Vec::new();
     for entry in answer.elements() {
         entry.error()?;

@@ -46,6 +46,7 @@ const READY_DEADLINE: Duration = Duration::from_secs(90);
 pub(crate) struct KafkaCluster {
     bootstrap: String,
     admin: client::Admin,
+    producer: client::RecordProducer,
     // Dropped in this order: the processes, then the ground under them.
     brokers: Vec<Broker>,
     _ports: Vec<PortLease>,
@@ -88,6 +89,7 @@ impl KafkaCluster {
     async fn existing(bootstrap: String) -> Self {
         let cluster = Self {
             admin: client::Admin::new(&bootstrap),
+            producer: client::RecordProducer::new(&bootstrap),
             bootstrap,
             brokers: Vec::new(),
             _ports: Vec::new(),
@@ -118,6 +120,7 @@ impl KafkaCluster {
             .collect();
         Self {
             admin: client::Admin::new(&bootstrap),
+            producer: client::RecordProducer::new(&bootstrap),
             bootstrap,
             brokers,
             _ports: clients.into_iter().chain(controllers).collect(),
