@@ -1,0 +1,11 @@
+//! What the end-to-end tests stand on: a real Apache Kafka, and waiting without sleeping.
+//!
+//! A test binary takes it in with `#[path = "../support/mod.rs"] mod support;`, below a `#![cfg(test)]`
+//! that extends the lint exemptions for tests to these helpers.
+//!
+//! Not here: what ldsink promises (the test binaries), LaunchDarkly (`ldsink::sandbox`).
+
+#![allow(dead_code, unused_imports, reason = "every test binary uses its own part of this")]
+
+pub(crate) mod kafka;
+pub(crate) mod wait;
