@@ -41,15 +41,12 @@ pub(super) fn field(review: &Review<'_>, value: &Value, role: Role) -> Option<Fi
     Some(Field { from, absent: Absent::Refuse })
 }
 
-/// The scalar of a field; an empty text is a value only for attributes.
+/// The scalar of a field. An attribute may be an empty text; for keys `literal` says why not.
 fn short_text<'a>(review: &Review<'_>, value: &'a Value, role: Role) -> Option<&'a Scalar> {
-    if let Value::Scalar(text) = value
-        && text.style == Style::Quoted
-        && role == Role::Attribute
-    {
-        return Some(text);
+    match (value, role) {
+        (Value::Scalar(text), Role::Attribute | Role::EventKey | Role::ContextKey) => Some(text),
+        _ => scalar(review, value),
     }
-    scalar(review, value)
 }
 
 fn long_form(section: &Section<'_>, role: Role) -> Option<Field> {
@@ -135,7 +132,7 @@ fn literal(review: &Review<'_>, text: &Scalar, role: Role) -> Option<Json> {
             refuse(&text.at, problem, "refer to a field: $.row.created_at")
         }
         Role::EventKey | Role::ContextKey if text.text.trim().is_empty() => {
-            let problem = "is empty: LaunchDarkly does not count an event without it".to_owned();
+            let problem = "is empty: LaunchDarkly does not count such an event".to_owned();
             refuse(&text.at, problem, "give a text or a reference")
         }
         Role::EventKey | Role::ContextKey if natural.is_boolean() => {

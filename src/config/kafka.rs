@@ -101,7 +101,7 @@ fn check_property(review: &Review<'_>, entry: &Entry, value: &Scalar, drain: Opt
     }
     match name {
         "auto.offset.reset" if !matches!(value.text.as_str(), "earliest" | "error") => {
-            refuse("other values than these lose records", "use `earliest` or `error`");
+            refuse("records nobody has read could be skipped", "use `earliest` or `error`");
         }
         "isolation.level" if value.text != "read_committed" => {
             refuse("uncommitted records may be rolled back", REMOVE);

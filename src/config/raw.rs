@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use marked_yaml::types::MarkedScalarNode;
 use marked_yaml::{LoadError, LoaderOptions, Marker, Node};
 
 use super::interpolate::{Environment, VariableErrorKind, interpolate};
@@ -136,6 +137,17 @@ fn place(marker: Option<&Marker>, key: String) -> At {
     At { key, line, column }
 }
 
+/// The place of a list's item. The loader marks a section at its first colon, people look at its
+/// first key.
+fn item_place(item: &Node, key: String) -> At {
+    let own = place(item.span().start(), key);
+    let first = item.as_mapping().and_then(|members| members.keys().next());
+    match first.map(|name| place(name.span().start(), own.key.clone())) {
+        Some(first) if (first.line, first.column) < (own.line, own.column) => first,
+        _ => own,
+    }
+}
+
 /// Turns YAML nodes into values.
 struct Reader<'a> {
     environment: Environment<'a>,
@@ -149,19 +161,18 @@ impl Reader<'_> {
     fn value(&self, node: &Node, at: At) -> Value {
         match node {
             Node::Scalar(scalar) => {
-                let at = place(scalar.span().start(), at.key);
                 let style = if scalar.may_coerce() { Style::Plain } else { Style::Quoted };
-                self.scalar(scalar.as_str(), style, at)
+                self.scalar(scalar, style, at)
             }
             Node::Sequence(items) => {
                 let read = |(index, item): (usize, &Node)| {
-                    self.value(item, place(item.span().start(), format!("{}[{index}]", at.key)))
+                    self.value(item, item_place(item, format!("{}[{index}]", at.key)))
                 };
                 let items = items.iter().enumerate().map(read).collect();
                 Value::List(at, items)
             }
             Node::Mapping(members) => {
-                let read = |(name, node): (&marked_yaml::types::MarkedScalarNode, &Node)| {
+                let read = |(name, node): (&MarkedScalarNode, &Node)| {
                     let key = at.child(name.as_str()).key;
                     let at = place(name.span().start(), key);
                     let value = self.value(node, at.clone());
@@ -173,10 +184,13 @@ impl Reader<'_> {
         }
     }
 
-    fn scalar(&self, written: &str, style: Style, at: At) -> Value {
+    fn scalar(&self, scalar: &MarkedScalarNode, style: Style, at: At) -> Value {
+        let written = scalar.as_str();
         if style == Style::Plain && matches!(written, "" | "~" | "null" | "Null" | "NULL") {
+            // The place of nothing is that of its key, not of what comes next.
             return Value::Nothing(at);
         }
+        let at = place(scalar.span().start(), at.key);
         match interpolate(written, self.environment) {
             Ok(interpolated) => {
                 let is_secret = interpolated.has_variables

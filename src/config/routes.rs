@@ -64,10 +64,9 @@ fn name<'a>(section: &Section<'a>, names: &mut Vec<&'a str>) -> Option<String> {
     let name = section.required("name", "give it a short name; it labels metrics")?;
     let review = section.review;
     check_name(review, name, is_key_character, "use letters, digits, `.`, `_`, `-`");
-    if let Some(index) = names.iter().position(|known| *known == name.text) {
-        let problem = format!("{} is the name of another route", name.shown());
-        let remedy = format!("give each its own; this is number {} with it", index + 2);
-        review.mistake(&name.at, problem, remedy);
+    if names.contains(&name.text.as_str()) {
+        let problem = format!("{} is the name of an earlier route", name.shown());
+        review.mistake(&name.at, problem, "give each route a name of its own");
     }
     names.push(&name.text);
     Some(name.text.clone())
@@ -163,13 +162,11 @@ fn target(section: &Section<'_>, targets: &[String]) -> Option<(TargetId, String
     let remedy = "name one of the targets";
     let name = section.required("target", remedy)?;
     let found = targets.iter().position(|target| *target == name.text);
-    if found.is_none() {
+    // Without any target that is the mistake, and it is noted.
+    if found.is_none() && !targets.is_empty() {
         let known: Vec<&str> = targets.iter().map(String::as_str).collect();
-        let remedy = match known.as_slice() {
-            [] => "describe it under `targets`".to_owned(),
-            _ if name.is_secret() => remedy.to_owned(),
-            known => suggestion(&name.text, known),
-        };
+        let remedy =
+            if name.is_secret() { remedy.to_owned() } else { suggestion(&name.text, &known) };
         let problem = format!("{} is not among the targets", name.shown());
         section.review.mistake(&name.at, problem, remedy);
     }

@@ -154,7 +154,11 @@ impl<'a> Section<'a> {
             } else {
                 suggestion(&scalar.text, &known)
             };
-            self.review.mistake(&scalar.at, format!("{} is not known", scalar.shown()), remedy);
+            self.review.mistake(
+                &scalar.at,
+                format!("{} is no choice here", scalar.shown()),
+                remedy,
+            );
         }
         found.map(|(_, value)| *value)
     }
@@ -215,12 +219,16 @@ pub(super) fn items<'a>(review: &Review<'_>, value: &'a Value) -> &'a [Value] {
 pub(super) fn scalar<'a>(review: &Review<'_>, value: &'a Value) -> Option<&'a Scalar> {
     match value {
         Value::Scalar(scalar) if scalar.text.trim().is_empty() => {
-            review.mistake(&scalar.at, "is empty", "give a value or remove the key");
+            review.mistake(&scalar.at, "is empty", "give it a value");
             None
         }
         Value::Scalar(scalar) => Some(scalar),
         Value::Nothing(at) => {
-            review.mistake(at, "has no value", "give one or remove the key");
+            review.mistake(
+                at,
+                "has no value",
+                "give it one, or remove the key when it is optional",
+            );
             None
         }
         Value::Broken(_) => None,

@@ -6,6 +6,7 @@
 //! Not here: whether a token is accepted (LaunchDarkly says so).
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -189,9 +190,13 @@ fn token_of_file(review: &Review<'_>, file: &Scalar) -> Option<String> {
         Ok(token) => Some(token.trim_end_matches(['\n', '\r']).to_owned()),
         Err(error) => {
             // The kind only: the error's own text may repeat a path that is not to be shown.
-            let problem = format!("{} cannot be read: {}", file.shown(), error.kind());
+            let why = if error.kind() == io::ErrorKind::NotFound {
+                "does not exist".to_owned()
+            } else {
+                format!("cannot be read: {}", error.kind())
+            };
             let remedy = "a relative path starts from the directory of this file";
-            review.mistake(&file.at, problem, remedy);
+            review.mistake(&file.at, format!("{} {why}", file.shown()), remedy);
             None
         }
     }
@@ -206,7 +211,7 @@ fn checked_token(review: &Review<'_>, at: &At, token: &str) -> Option<SecretStri
     if token.is_empty() {
         refuse("holds no token", "give the access token")
     } else if token.starts_with("Bearer") {
-        refuse("begins with `Bearer`", "give the raw token; LaunchDarkly takes no `Bearer`")
+        refuse("begins with `Bearer`", "give the raw token alone")
     } else if token.starts_with("sdk-") || token.starts_with("mob-") {
         let remedy = "these APIs take access tokens only: create one in the account's settings";
         refuse("is an SDK or mobile key", remedy)
