@@ -8,7 +8,9 @@ use std::path::Path;
 
 use ldsink::config::keys::SECTIONS;
 use ldsink::config::{Config, ConfigError, Mistakes};
-use ldsink::pipeline::route::settings::{Absent, FieldSource, OperationSettings};
+use ldsink::pipeline::route::settings::{
+    Absent, FieldSource, MetricEventSettings, OperationSettings,
+};
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 use secrecy::ExposeSecret;
 
@@ -66,7 +68,7 @@ fn said(text: &str, expected: &[&str]) {
     assert_eq!(lines, expected, "of\n{text}");
 }
 
-fn metric_event(text: &str) -> ldsink::pipeline::route::settings::MetricEventSettings {
+fn metric_event(text: &str) -> MetricEventSettings {
     let config = parse(text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let OperationSettings::MetricEvent(event) = config.pipeline.routes[0].operation.clone();
     event
@@ -101,6 +103,11 @@ fn unknown_keys_are_refused_with_the_likely_one() {
 
 #[test]
 fn a_wrong_shape_is_named() {
+    replaced(
+        "group_id: orders",
+        "group_id: my orders",
+        &["3:13: kafka.group_id: `my orders` has characters that are not allowed; use no blanks"],
+    );
     replaced(
         "group_id: orders",
         "group_id: [a]",
@@ -338,6 +345,15 @@ fn a_token_is_read_from_a_file_beside_the_configuration() {
 }
 
 #[test]
+fn a_loaded_file_takes_the_variables_of_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ldsink.yaml");
+    // Cargo sets this one for every test.
+    fs::write(&path, BASE.replace("group_id: orders", "group_id: ${CARGO_PKG_NAME}")).unwrap();
+    assert_eq!(Config::load(&path).unwrap().kafka.group_id, "ldsink");
+}
+
+#[test]
 fn targets_are_complete_and_encrypted() {
     let more = |lines: &str, expected: &[&str]| {
         replaced("project: storefront", &format!("project: storefront\n    {lines}"), expected);
@@ -387,6 +403,10 @@ fn targets_are_complete_and_encrypted() {
     let text = BASE.replace("project: storefront", "project: storefront\n    instance: eu");
     let targets = parse(&text).unwrap().targets;
     assert_eq!(targets[0].events_url, "https://events.eu.launchdarkly.com");
+    let urls = "project: x\n    events_url: http://[::1]:99/base/\n    api_url: HTTPS://a.example";
+    let targets = parse(&BASE.replace("project: storefront", urls)).unwrap().targets;
+    assert_eq!(targets[0].events_url, "http://[::1]:99/base");
+    assert_eq!(targets[0].api_url, "https://a.example");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::keys;
 use super::mistakes::Review;
 use super::raw::{Entry, Scalar};
-use super::section::{Section, entries, scalar};
+use super::section::{Section, check_name, entries, scalar};
 use crate::pipeline::source::settings::KafkaSettings;
 
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,6 +54,10 @@ pub(super) fn read(root: &Section<'_>, drain: Option<Duration>) -> KafkaSettings
         check_servers(section.review, servers);
     }
     let group = section.required("group_id", "name the consumer group");
+    if let Some(group) = group {
+        let is_allowed = |c: char| !c.is_whitespace() && !c.is_control();
+        check_name(section.review, group, is_allowed, "use no blanks");
+    }
     KafkaSettings {
         bootstrap_servers: servers.map(|scalar| scalar.text.clone()).unwrap_or_default(),
         group_id: group.map(|scalar| scalar.text.clone()).unwrap_or_default(),

@@ -56,7 +56,14 @@ enum Secrecy {
     Secret,
 }
 
-/// Reads YAML; `None` when it is none. Only the first syntax mistake is found: what follows it has no reliable shape.
+/// Turns YAML nodes into values.
+struct Reader<'a> {
+    environment: Environment<'a>,
+    review: &'a Review<'a>,
+}
+
+/// Reads YAML; `None` when it is none. Only the first syntax mistake is found: what follows it has
+/// no reliable shape.
 pub(super) fn read(text: &str, environment: Environment<'_>, review: &Review<'_>) -> Option<Value> {
     let root = At { key: String::new(), line: 1, column: 1 };
     refuse_second_document(review);
@@ -146,12 +153,6 @@ fn item_place(item: &Node, key: String) -> At {
         Some(first) if (first.line, first.column) < (own.line, own.column) => first,
         _ => own,
     }
-}
-
-/// Turns YAML nodes into values.
-struct Reader<'a> {
-    environment: Environment<'a>,
-    review: &'a Review<'a>,
 }
 
 // === impl Reader ===

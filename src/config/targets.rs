@@ -142,7 +142,8 @@ fn base_url(review: &Review<'_>, written: &Scalar) -> Option<String> {
     } else if url.scheme() == "http" && !is_loopback(&url) {
         refuse("would carry the token in clear over the network", "use https://");
     }
-    Some(written.text.trim_end_matches('/').to_owned())
+    // As the parser understood it, so that what was checked is what is used.
+    Some(url.as_str().trim_end_matches('/').to_owned())
 }
 
 fn is_loopback(url: &Url) -> bool {
