@@ -586,6 +586,10 @@ log: { level: inof, format: xml }";
         ],
     );
     appended(
+        "delivery: { requests_per_second: 0 }",
+        &["17:34: delivery.requests_per_second: `0` is out of range; choose 1 to 10000"],
+    );
+    appended(
         "limits: { partition_in_flight_bytes: 4MB }",
         &["17:38: limits.partition_in_flight_bytes: is less than batch.max_bytes, \
            so a full batch would never fit; raise it, or lower the other"],

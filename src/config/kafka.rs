@@ -13,7 +13,7 @@ use super::keys;
 use super::mistakes::Review;
 use super::raw::{Entry, Scalar};
 use super::section::{Section, check_name, entries, scalar};
-use crate::pipeline::source::settings::KafkaSettings;
+use crate::kafka::settings::KafkaSettings;
 
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 const STARTUP_RANGE: RangeInclusive<Duration> =

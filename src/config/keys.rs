@@ -66,6 +66,7 @@ pub(super) const DELIVERY: SectionKeys = SectionKeys {
     keys: &[
         "concurrency",
         "gzip",
+        "requests_per_second",
         "request_timeout",
         "retry_initial",
         "retry_max",

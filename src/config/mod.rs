@@ -37,9 +37,9 @@ pub use mistakes::{Mistake, Mistakes, Place};
 
 use self::mistakes::{At, Review};
 use self::section::Section;
+use crate::kafka::settings::KafkaSettings;
 use crate::launchdarkly::settings::TargetSettings;
 use crate::pipeline::settings::PipelineSettings;
-use crate::pipeline::source::settings::KafkaSettings;
 use crate::telemetry::settings::{AdminSettings, LogSettings};
 
 /// A configuration that can be used as it is. Its `Debug` shows no secret.

@@ -4,6 +4,7 @@
 //! holds it to that.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ const MAX_EVENTS: RangeInclusive<u32> = 1..=100_000;
 const MAX_BYTES: RangeInclusive<usize> = 1_000..=9_900_000;
 const LINGER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(5 * 60);
 const CONCURRENCY: RangeInclusive<u32> = 1..=64;
+/// Per second and target; the upper end is far beyond what 64 requests at once can reach.
+const REQUESTS: RangeInclusive<u32> = 1..=10_000;
 const REQUEST_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(5 * 60);
 /// Shorter pauses would hammer LaunchDarkly; longer ones look like a stand-still.
@@ -69,6 +72,9 @@ pub(super) fn delivery(root: &Section<'_>) -> DeliverySettings {
     let settings = DeliverySettings {
         concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
         gzip: section.flag("gzip", true),
+        requests_per_second: section
+            .get("requests_per_second")
+            .and_then(|_| NonZeroU32::new(section.count("requests_per_second", 1, &REQUESTS))),
         request_timeout: section.duration(
             "request_timeout",
             Duration::from_secs(30),

@@ -71,7 +71,12 @@ impl fmt::Debug for Partition {
 
 // === impl Record ===
 
-impl Record<'_> {
+impl<'a> Record<'a> {
+    /// The header at `index`, borrowed for as long as the record is.
+    pub fn headers_at(&self, index: usize) -> Option<(&'a str, Option<&'a [u8]>)> {
+        self.headers.at(index)
+    }
+
     /// Copies the record out of the consumer's buffer.
     pub fn to_owned(&self) -> OwnedRecord {
         OwnedRecord {

@@ -1,5 +1,10 @@
 //! The story.
+pub mod ack;
+pub mod batch;
+pub mod commit;
+pub mod dead_letter;
 pub mod decode;
+pub mod deliver;
 pub mod route;
 pub mod settings;
 pub mod source;

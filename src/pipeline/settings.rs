@@ -1,5 +1,6 @@
 //! What the pipeline is told: sizes, times and limits of its stages.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::route::settings::RouteSettings;
@@ -47,6 +48,8 @@ pub struct DeliverySettings {
     pub concurrency: usize,
     /// Whether bodies are compressed with gzip, level 1.
     pub gzip: bool,
+    /// The user's own limit per target; `None` leaves the pace to LaunchDarkly's answers.
+    pub requests_per_second: Option<NonZeroU32>,
     /// From sending to the whole answer, 1 s to 5 min.
     pub request_timeout: Duration,
     /// First and longest pause between attempts, before jitter.

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr};
 use cel::objects::{Key, Map};
-use cel::{Context, Program, Value};
+use cel::{Context, IdedExpr, Program, Value};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::path::Root;
@@ -43,15 +44,14 @@ impl Condition {
     /// Compiles an expression and checks every name in it.
     pub fn compile(source: &str) -> Result<Self, ConditionError> {
         let program = Program::compile(source).map_err(|errors| first_of(&errors))?;
-        let references = program.references();
         let mut roots = Vec::new();
-        for name in references.variables() {
+        for (name, id) in free_names(program.expression(), &mut Vec::new()) {
             match Root::ALL.into_iter().find(|root| root.as_str() == name) {
+                Some(root) if roots.contains(&root) => {}
                 Some(root) => roots.push(root),
-                None => return Err(unknown_name(source, name)),
+                None => return Err(unknown_name(name, program.source_info().offset_for(id))),
             }
         }
-        roots.sort_by_key(|root| root.as_str());
         Ok(Self { source: source.to_owned(), program: Arc::new(program), roots })
     }
 
@@ -99,16 +99,67 @@ fn first_of(errors: &cel::ParseErrors) -> ConditionError {
     }
 }
 
-fn unknown_name(source: &str, name: &str) -> ConditionError {
+fn unknown_name(name: &str, offset: Option<(u32, u32)>) -> ConditionError {
     let known: Vec<&str> = Root::ALL.iter().map(|root| root.as_str()).collect();
-    let byte = source.find(name).unwrap_or(0);
+    let column = offset.and_then(|(start, _)| usize::try_from(start).ok()).unwrap_or(0) + 1;
     ConditionError {
-        column: source.get(..byte).map_or(1, |before| before.chars().count() + 1),
+        column,
         message: format!(
             "`{name}` is not a part of a change; one of {} (fields are row.{name})",
             known.join(", ")
         ),
     }
+}
+
+/// The names an expression reads from outside, each with the node that reads it.
+///
+/// The crate's own list of references includes the variables that `exists`, `all` and `map` bind.
+fn free_names<'e>(node: &'e IdedExpr, bound: &mut Vec<&'e str>) -> Vec<(&'e str, u64)> {
+    match &node.expr {
+        Expr::Ident(name) if bound.contains(&name.as_str()) => Vec::new(),
+        Expr::Ident(name) => vec![(name, node.id)],
+        Expr::Comprehension(inner) => free_in_comprehension(inner, bound),
+        other => parts_of(other).into_iter().flat_map(|part| free_names(part, bound)).collect(),
+    }
+}
+
+fn free_in_comprehension<'e>(
+    inner: &'e ComprehensionExpr,
+    bound: &mut Vec<&'e str>,
+) -> Vec<(&'e str, u64)> {
+    let mut names = free_names(&inner.iter_range, bound);
+    names.extend(free_names(&inner.accu_init, bound));
+    let outer = bound.len();
+    bound.extend([inner.iter_var.as_str(), inner.accu_var.as_str()]);
+    bound.extend(inner.iter_var2.as_deref());
+    for part in [&inner.loop_cond, &inner.loop_step, &inner.result] {
+        names.extend(free_names(part, bound));
+    }
+    bound.truncate(outer);
+    names
+}
+
+fn parts_of(expr: &Expr) -> Vec<&IdedExpr> {
+    match expr {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Map(map) => values_of(&map.entries),
+        Expr::Struct(made) => values_of(&made.entries),
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) | Expr::Comprehension(_) => {
+            Vec::new()
+        }
+    }
+}
+
+fn values_of(entries: &[IdedEntryExpr]) -> Vec<&IdedExpr> {
+    entries
+        .iter()
+        .flat_map(|entry| match &entry.expr {
+            EntryExpr::StructField(field) => vec![&field.value],
+            EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+        })
+        .collect()
 }
 
 fn value_of(root: Root, change: &Change<'_>) -> Result<Value, String> {
@@ -264,9 +315,11 @@ mod tests {
 
     #[test]
     fn mistakes_are_found_when_compiling() {
-        for (source, column, said) in
-            [("rwo.total > 0", 1, "`rwo`"), ("op == \"create\" && total > 0", 19, "row.total")]
-        {
+        for (source, column, said) in [
+            ("rwo.total > 0", 1, "`rwo`"),
+            ("row.tags.exists(t, u == t)", 20, "`u`"),
+            ("op == \"create\" && total > 0", 19, "row.total"),
+        ] {
             let error = Condition::compile(source).unwrap_err();
             assert_eq!(error.column, column, "{error}");
             assert!(error.message.contains(said), "{error}");

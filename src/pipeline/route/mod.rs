@@ -1,4 +1,206 @@
-//! Routes.
+//! Turns a change into operations, by rules compiled once at start.
+//!
+//! The routes of a topic are grouped by format, so a record is decoded once per format and its
+//! fields are picked once, however many routes read it. Routes of other topics cost nothing.
+//!
+//! # Invariants
+//! - R1: pure; equal records under equal settings give equal operations.
+//! - R2: a refused record leaves nothing behind: either all its operations exist or none.
+//!
+//! Not here: how bytes are decoded (`decode`), how operations travel (`batch`, `deliver`).
+
 pub mod condition;
+mod event_time;
+mod metric_event;
 pub mod path;
+pub mod projection;
 pub mod settings;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use self::metric_event::EventMapping;
+use self::projection::{Picks, Projection};
+use self::settings::{OperationSettings, RouteSettings};
+use crate::model::batch::{MappingFingerprint, TargetId};
+use crate::model::change::{Change, Format};
+use crate::model::outcome::{FilterReason, RefusalReason};
+
+/// The namespace of mapping fingerprints, and with the format number below part of every payload
+/// ID: change the number when the bytes written for an unchanged mapping change.
+const FINGERPRINT_NAMESPACE: Uuid = Uuid::from_u128(0x0e6c_94b1_53a7_4f0b_8f52_9a51_c3f5_7d10);
+const BODY_FORMAT: u32 = 1;
+
+/// All routes, by topic.
+#[derive(Debug)]
+pub struct Router {
+    topics: HashMap<String, Arc<TopicRoutes>>,
+}
+
+/// What happens to the records of one topic.
+#[derive(Debug)]
+pub struct TopicRoutes {
+    groups: Vec<FormatGroup>,
+    /// The mapping's identity per target.
+    fingerprints: HashMap<TargetId, MappingFingerprint>,
+}
+
+/// The routes of a topic that read the same format.
+#[derive(Debug)]
+pub struct FormatGroup {
+    pub format: Format,
+    projection: Projection,
+    pub routes: Vec<Route>,
+}
+
+/// One compiled rule.
+#[derive(Debug)]
+pub struct Route {
+    pub name: Arc<str>,
+    pub target: TargetId,
+    when: Option<condition::Condition>,
+    event: EventMapping,
+}
+
+/// What a route made of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routed {
+    /// A metric event was appended to the body.
+    MetricEvent,
+    Filtered(FilterReason),
+}
+
+/// Why a route refuses a change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct RouteError {
+    pub reason: RefusalReason,
+    pub detail: String,
+}
+
+// === impl Router ===
+
+impl Router {
+    pub fn compile(routes: &[RouteSettings]) -> Self {
+        let mut topics: HashMap<&str, Vec<&RouteSettings>> = HashMap::new();
+        for route in routes {
+            for topic in &route.topics {
+                topics.entry(topic).or_default().push(route);
+            }
+        }
+        let compiled = topics
+            .into_iter()
+            .map(|(topic, routes)| (topic.to_owned(), Arc::new(TopicRoutes::compile(&routes))));
+        Self { topics: compiled.collect() }
+    }
+
+    pub fn topic(&self, name: &str) -> Option<Arc<TopicRoutes>> {
+        self.topics.get(name).map(Arc::clone)
+    }
+}
+
+// === impl TopicRoutes ===
+
+impl TopicRoutes {
+    fn compile(routes: &[&RouteSettings]) -> Self {
+        let mut groups: Vec<FormatGroup> = Vec::new();
+        let mut mappings: HashMap<TargetId, String> = HashMap::new();
+        for settings in routes {
+            let at = groups.iter().position(|g| g.format == settings.format).unwrap_or_else(|| {
+                groups.push(FormatGroup::new(settings.format));
+                groups.len() - 1
+            });
+            if let Some(group) = groups.get_mut(at) {
+                let route = Route::compile(settings, &mut group.projection);
+                let mapping =
+                    mappings.entry(route.target).or_insert_with(|| BODY_FORMAT.to_string());
+                mapping.push('\n');
+                mapping.push_str(&settings.canonical());
+                group.routes.push(route);
+            }
+        }
+        let fingerprint = |text: String| {
+            MappingFingerprint(Uuid::new_v5(&FINGERPRINT_NAMESPACE, text.as_bytes()))
+        };
+        Self {
+            groups,
+            fingerprints: mappings.into_iter().map(|(t, text)| (t, fingerprint(text))).collect(),
+        }
+    }
+
+    pub fn groups(&self) -> &[FormatGroup] {
+        &self.groups
+    }
+
+    /// The targets that the topic feeds, each with the identity of what maps it there.
+    pub fn targets(&self) -> impl Iterator<Item = (TargetId, MappingFingerprint)> {
+        let mut targets: Vec<_> = self.fingerprints.iter().map(|(t, f)| (*t, *f)).collect();
+        targets.sort_by_key(|(target, _)| *target);
+        targets.into_iter()
+    }
+}
+
+// === impl FormatGroup ===
+
+impl FormatGroup {
+    fn new(format: Format) -> Self {
+        Self { format, projection: Projection::default(), routes: Vec::new() }
+    }
+
+    /// Picks the fields that any of the routes reads.
+    pub fn pick(&self, change: &Change<'_>, picks: &mut Picks) -> Result<(), RouteError> {
+        self.projection
+            .pick(change, picks)
+            .map_err(|detail| RouteError { reason: RefusalReason::InvalidJson, detail })
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    fn compile(settings: &RouteSettings, projection: &mut Projection) -> Self {
+        let OperationSettings::MetricEvent(event) = &settings.operation;
+        Self {
+            name: Arc::from(settings.name.as_str()),
+            target: event.target,
+            when: settings.when.clone(),
+            event: EventMapping::compile(event, projection),
+        }
+    }
+
+    /// Maps a change, appending what it becomes to `body`, preceded by a comma.
+    ///
+    /// # Errors
+    /// Why the change cannot be mapped. The body is left as it was.
+    pub fn apply(
+        &self,
+        change: &Change<'_>,
+        picks: &Picks,
+        body: &mut Vec<u8>,
+    ) -> Result<Routed, RouteError> {
+        if let Some(when) = &self.when {
+            let holds = when.holds(change).map_err(|error| RouteError {
+                reason: RefusalReason::ExpressionFailed,
+                detail: format!("when: {error}"),
+            })?;
+            if !holds {
+                return Ok(Routed::Filtered(FilterReason::When));
+            }
+        }
+        let before = body.len();
+        body.push(b',');
+        match self.event.write(change, picks, body) {
+            Ok(()) => Ok(Routed::MetricEvent),
+            Err(error) => {
+                body.truncate(before);
+                let reason = error.reason;
+                Err(RouteError { reason, detail: format!("metric_event.{error}") })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

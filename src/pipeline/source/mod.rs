@@ -1,2 +1,423 @@
-//! Kafka, read.
-pub mod settings;
+//! The thread that owns the Kafka consumer.
+//!
+//! It polls, hands every record to the intake on the borrowed bytes, carries out what the intake
+//! asks of the consumer (pause, resume, commit), and leads assignments and revocations through:
+//! **drain, commit, then give up**, in that order. Nothing here waits for LaunchDarkly except a
+//! drain, which has a deadline; so the group never expels the member while LaunchDarkly is down.
+//!
+//! # Invariants
+//! - S1: rebalance events are only noted in the callback and handled by the loop, which owns the
+//!   state; a partition is given up after its progress was committed, or the deadline passed.
+//! - S2: no `TopicPartitionList` outlives the function that made it: one that does makes dropping
+//!   the consumer hang for ever.
+//! - S3: after a lost assignment nothing is committed: somebody else owns those partitions.
+//!
+//! Not here: what becomes of a record (`path`), when progress is due (`commit`).
+
+mod committer;
+mod consumer;
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as KafkaHeaders};
+use rdkafka::{Message, TopicPartitionList};
+use std::sync::Arc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::committer::{Committer, Confirmation};
+use self::consumer::{Context, RebalanceEvent};
+use crate::kafka::settings::KafkaSettings;
+use crate::model::progress::CommitEntry;
+use crate::model::record::{Headers, NoHeaders, Partition, Record};
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
+
+/// The longest sleep in `poll`: how late an acknowledgement may be noticed when no record comes.
+const TURN: Duration = Duration::from_millis(50);
+/// The longest wait for an acknowledgement in a drain before the deadline is looked at again.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// Time for the last commit of a drain, beyond the drain's own deadline.
+const LAST_COMMIT: Duration = Duration::from_secs(5);
+/// The part's name in `/ready`.
+const HEALTH_PART: &str = "kafka";
+
+/// What the consumer thread needs of the pipeline. Called from that thread only.
+pub trait Intake {
+    /// New partitions are ours, from their committed offsets on.
+    fn assigned(&mut self, partitions: &[Partition]);
+    /// Takes one record. Offsets of a partition grow from call to call, but may repeat.
+    fn record(&mut self, record: &Record<'_>, now: Instant);
+    /// Does what is due and says what the consumer has to do.
+    fn turn(&mut self, now: Instant) -> Turn;
+    /// Sends everything on that is still being collected for these partitions.
+    fn flush(&mut self, partitions: &[Partition]);
+    /// Whether every record of these partitions is settled.
+    fn is_drained(&self, partitions: &[Partition]) -> bool;
+    /// Waits for a settlement, at most `timeout`, and applies what has come.
+    fn await_settlement(&mut self, timeout: Duration);
+    /// What may be committed for these partitions now.
+    fn progress(&self, partitions: &[Partition]) -> Vec<CommitEntry>;
+    /// A commit has ended.
+    fn committed(&mut self, entries: Vec<CommitEntry>, result: Result<(), String>, now: Instant);
+    /// Partitions are no longer ours; answers that come later change nothing.
+    fn revoked(&mut self, partitions: &[Partition]);
+}
+
+/// What the consumer has to do after a turn.
+#[derive(Debug, Default)]
+pub struct Turn {
+    pub pause: Vec<Partition>,
+    pub resume: Vec<Partition>,
+    pub commit: Vec<CommitEntry>,
+    /// When the intake wants the next turn at the latest.
+    pub next: Option<Instant>,
+}
+
+/// How the source is told to stop.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// Drain, commit, leave.
+    pub requested: CancellationToken,
+    /// Leave now.
+    pub immediate: CancellationToken,
+}
+
+/// What the source reports to.
+#[derive(Debug, Clone)]
+pub struct Reports {
+    pub health: Arc<Health>,
+    pub metrics: Metrics,
+}
+
+/// Why the source cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error("the Kafka consumer cannot be created")]
+    Create(#[source] KafkaError),
+    #[error("Kafka refuses us; check credentials and ACLs for the topics and the group")]
+    NotAuthorised(#[source] KafkaError),
+    #[error("the Kafka consumer failed for good")]
+    Fatal(#[source] KafkaError),
+}
+
+/// How a source ended that was told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Everything taken was settled and committed.
+    Clean,
+    /// The deadline passed, or an immediate stop was asked for; what was in flight is read again
+    /// after the next start.
+    Unfinished,
+}
+
+/// The consumer and what belongs to it.
+pub struct Source<I> {
+    consumer: Arc<BaseConsumer<Context>>,
+    committer: Committer,
+    intake: I,
+    assigned: Vec<Partition>,
+    paused: Vec<Partition>,
+    drain_deadline: Duration,
+    reports: Reports,
+}
+
+impl<I: Intake> Source<I> {
+    /// Creates the consumer and subscribes.
+    pub fn new(
+        settings: &KafkaSettings,
+        topics: &[String],
+        drain_deadline: Duration,
+        intake: I,
+        reports: Reports,
+    ) -> Result<Self, SourceError> {
+        let consumer = Arc::new(consumer::create(settings, &reports).map_err(SourceError::Create)?);
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics).map_err(SourceError::Create)?;
+        let committer = Committer::start(Arc::clone(&consumer));
+        let (assigned, paused) = (Vec::new(), Vec::new());
+        reports.health.fault(HEALTH_PART, "waiting for an assignment");
+        Ok(Self { consumer, committer, intake, assigned, paused, drain_deadline, reports })
+    }
+
+    /// Runs until told to stop or until Kafka refuses us for good.
+    pub fn run(mut self, stop: &Stop) -> Result<Stopped, SourceError> {
+        let ended = self.run_loop(stop);
+        let stopped = if stop.immediate.is_cancelled() {
+            Stopped::Unfinished
+        } else {
+            self.drain(&self.assigned.clone(), &stop.immediate)
+        };
+        self.leave();
+        ended.map(|()| stopped)
+    }
+
+    fn run_loop(&mut self, stop: &Stop) -> Result<(), SourceError> {
+        let mut next = Instant::now();
+        while !stop.requested.is_cancelled() {
+            self.reports.health.beat();
+            let wait = next.saturating_duration_since(Instant::now()).min(TURN);
+            let consumer = Arc::clone(&self.consumer);
+            match consumer.poll(wait) {
+                Some(Ok(message)) => self.take(&message),
+                Some(Err(error)) => self.judge(error)?,
+                None => {}
+            }
+            while let Some(event) = self.consumer.context().next_event() {
+                self.rebalance(event, &stop.immediate);
+            }
+            next = self.turn();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let headers = message.headers().map(MessageHeaders);
+        let record = Record {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis(),
+            key: message.key(),
+            value: message.payload(),
+            headers: headers.as_ref().map_or(&NoHeaders as &dyn Headers, |h| h),
+        };
+        self.intake.record(&record, Instant::now());
+    }
+
+    /// Lets the intake work and carries out what it asks for. Gives when it wants to be called next.
+    fn turn(&mut self) -> Instant {
+        let now = Instant::now();
+        for Confirmation { entries, result } in self.committer.confirmations() {
+            self.note_commit(entries, result, now);
+        }
+        let turn = self.intake.turn(now);
+        self.pause(turn.pause);
+        self.resume(turn.resume);
+        if !turn.commit.is_empty() {
+            self.committer.commit(turn.commit);
+        }
+        turn.next.unwrap_or(now + TURN)
+    }
+
+    fn note_commit(
+        &mut self,
+        entries: Vec<CommitEntry>,
+        result: Result<(), KafkaError>,
+        now: Instant,
+    ) {
+        let metrics = &self.reports.metrics;
+        let label = if result.is_ok() { "confirmed" } else { "failed" };
+        metrics.commits.with_label_values(&[label]).inc();
+        if let Err(error) = &result {
+            tracing::warn!(%error, partitions = entries.len(), "commit failed; it is repeated");
+        } else {
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds fit a double for ages")]
+            let seconds = crate::telemetry::clock::now_ms() as f64 / 1_000.0;
+            metrics.last_commit_seconds.set(seconds);
+        }
+        self.intake.committed(entries, result.map_err(|e| e.to_string()), now);
+    }
+
+    fn pause(&mut self, partitions: Vec<Partition>) {
+        if partitions.is_empty() {
+            return;
+        }
+        if let Err(error) = self.consumer.pause(&list_of(&partitions)) {
+            // The intake asks again; until then more comes in than was asked for, nothing is lost.
+            tracing::warn!(%error, "partitions cannot be paused");
+        }
+        self.paused.extend(partitions);
+        self.show_counts();
+    }
+
+    fn resume(&mut self, partitions: Vec<Partition>) {
+        if partitions.is_empty() {
+            return;
+        }
+        if let Err(error) = self.consumer.resume(&list_of(&partitions)) {
+            tracing::warn!(%error, "partitions cannot be resumed");
+        }
+        self.paused.retain(|partition| !partitions.contains(partition));
+        self.show_counts();
+    }
+
+    fn rebalance(&mut self, event: RebalanceEvent, immediate: &CancellationToken) {
+        match event {
+            RebalanceEvent::Assigned(partitions) => self.assign(partitions),
+            RebalanceEvent::Revoked(partitions) => self.revoke(&partitions, immediate),
+        }
+        self.show_counts();
+    }
+
+    fn assign(&mut self, partitions: Vec<Partition>) {
+        tracing::info!(partitions = partitions.len(), "partitions assigned");
+        self.reports.metrics.rebalances.with_label_values(&["assigned"]).inc();
+        self.intake.assigned(&partitions);
+        let list = list_of(&partitions);
+        let result = match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(&list),
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "an assignment cannot be taken up");
+        }
+        // A paused flag survives reassignment inside librdkafka; begin from a known state.
+        if let Err(error) = self.consumer.resume(&list) {
+            tracing::debug!(%error, "new partitions cannot be resumed");
+        }
+        self.assigned.extend(partitions);
+        self.reports.health.heal(HEALTH_PART);
+    }
+
+    fn revoke(&mut self, partitions: &[Partition], immediate: &CancellationToken) {
+        let lost = self.consumer.assignment_lost();
+        let kind = if lost { "lost" } else { "revoked" };
+        tracing::info!(partitions = partitions.len(), lost, "partitions revoked");
+        self.reports.metrics.rebalances.with_label_values(&[kind]).inc();
+        if !lost && !partitions.is_empty() {
+            self.drain(partitions, immediate);
+        }
+        self.intake.revoked(partitions);
+        let result = match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => {
+                self.consumer.incremental_unassign(&list_of(partitions))
+            }
+            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.unassign(),
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "a revocation cannot be carried out");
+        }
+        self.assigned.retain(|partition| !partitions.contains(partition));
+        self.paused.retain(|partition| !partitions.contains(partition));
+    }
+
+    /// Settles and commits what is in flight of these partitions, within the deadline.
+    fn drain(&mut self, partitions: &[Partition], immediate: &CancellationToken) -> Stopped {
+        let deadline = Instant::now() + self.drain_deadline;
+        self.intake.flush(partitions);
+        while !self.intake.is_drained(partitions)
+            && Instant::now() < deadline
+            && !immediate.is_cancelled()
+        {
+            self.reports.health.beat();
+            self.intake.await_settlement(DRAIN_STEP);
+        }
+        let drained = self.intake.is_drained(partitions);
+        let committed = self.commit_now(partitions, deadline + LAST_COMMIT);
+        if drained && committed {
+            return Stopped::Clean;
+        }
+        self.reports.metrics.drain_timeouts.inc();
+        tracing::warn!(
+            drained,
+            committed,
+            "the drain was not finished; what is in flight is read again"
+        );
+        Stopped::Unfinished
+    }
+
+    /// Commits and waits for the confirmation. Gives whether it came in time.
+    fn commit_now(&mut self, partitions: &[Partition], deadline: Instant) -> bool {
+        let entries = self.intake.progress(partitions);
+        if entries.is_empty() {
+            return true;
+        }
+        self.committer.commit(entries.clone());
+        while let Some(Confirmation { entries: confirmed, result }) =
+            self.committer.next_confirmation(deadline.saturating_duration_since(Instant::now()))
+        {
+            let (ours, succeeded) = (confirmed == entries, result.is_ok());
+            self.note_commit(confirmed, result, Instant::now());
+            if ours {
+                return succeeded;
+            }
+        }
+        false
+    }
+
+    /// Leaves the group and closes the consumer.
+    fn leave(self) {
+        self.consumer.context().close();
+        if let Err(error) = self.consumer.unassign() {
+            tracing::debug!(%error, "nothing to unassign");
+        }
+        self.committer.stop();
+        drop(self.consumer);
+        tracing::info!("left the consumer group");
+    }
+
+    /// Sorts an error of `poll`: most pass by themselves, a few never do.
+    fn judge(&self, error: KafkaError) -> Result<(), SourceError> {
+        let code = error.rdkafka_error_code();
+        match (&error, code) {
+            (KafkaError::MessageConsumptionFatal(_), _) => Err(SourceError::Fatal(error)),
+            (
+                _,
+                Some(
+                    RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::GroupAuthorizationFailed
+                    | RDKafkaErrorCode::ClusterAuthorizationFailed
+                    | RDKafkaErrorCode::Authentication
+                    | RDKafkaErrorCode::SaslAuthenticationFailed,
+                ),
+            ) => Err(SourceError::NotAuthorised(error)),
+            (
+                _,
+                Some(
+                    RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::Resolve
+                    | RDKafkaErrorCode::OperationTimedOut,
+                ),
+            ) => {
+                // The client reconnects by itself; one line per outage is enough.
+                if self.reports.health.fault(HEALTH_PART, error.to_string()) {
+                    tracing::warn!(%error, "kafka cannot be reached; the client keeps trying");
+                }
+                Ok(())
+            }
+            _ => {
+                tracing::warn!(%error, "kafka consumer");
+                Ok(())
+            }
+        }
+    }
+
+    fn show_counts(&self) {
+        let count = |list: &[Partition]| i64::try_from(list.len()).unwrap_or(i64::MAX);
+        self.reports.metrics.assigned_partitions.set(count(&self.assigned));
+        self.reports.metrics.paused_partitions.set(count(&self.paused));
+    }
+}
+
+impl<I> std::fmt::Debug for Source<I> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("assigned", &self.assigned).finish_non_exhaustive()
+    }
+}
+
+/// Makes the list librdkafka wants. To be dropped in the function that asked for it (S2).
+fn list_of(partitions: &[Partition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.number);
+    }
+    list
+}
+
+/// A message's headers as the pipeline sees them.
+struct MessageHeaders<'m>(&'m BorrowedHeaders);
+
+impl Headers for MessageHeaders<'_> {
+    fn count(&self) -> usize {
+        self.0.count()
+    }
+
+    fn at(&self, index: usize) -> Option<(&str, Option<&[u8]>)> {
+        let header = self.0.try_get(index)?;
+        Some((header.key, header.value))
+    }
+}

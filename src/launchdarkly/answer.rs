@@ -1,0 +1,87 @@
+//! What an answer means for what was sent, by class and not by status.
+//!
+//! Every class has one consequence, and they must not be mixed up: a fault of the configuration
+//! must not consume records (P7), a fault of a record must not stop the others.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A request that was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{class}: {detail}")]
+pub struct ApiError {
+    pub class: ErrorClass,
+    /// The HTTP status; `None` when there was no answer.
+    pub status: Option<u16>,
+    /// What the server said, shortened, or what happened to the connection.
+    pub detail: String,
+    /// How long the server asked us to wait.
+    pub hint: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// No answer: the network failed or took too long. The request may have been accepted.
+    Network,
+    /// 429: too many requests.
+    Throttled,
+    /// 408, 409 and 5xx: the server could not, this time.
+    Unavailable,
+    /// 400, 413, 422 and statuses we do not know: the content is at fault.
+    Refused,
+    /// 401, 403, 404, 405, 406, 415: the token, the project or environment, or our headers are at
+    /// fault; no record can mend that.
+    Misconfigured,
+}
+
+impl ErrorClass {
+    pub const ALL: [Self; 5] =
+        [Self::Network, Self::Throttled, Self::Unavailable, Self::Refused, Self::Misconfigured];
+
+    /// Classifies a status that is not a success.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            429 => Self::Throttled,
+            408 | 409 | 425 | 500..=599 => Self::Unavailable,
+            401 | 403 | 404 | 405 | 406 | 407 | 411 | 415 => Self::Misconfigured,
+            // A redirect means that the configured address is not the API's.
+            300..=399 => Self::Misconfigured,
+            _ => Self::Refused,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Refused => "refused",
+            Self::Misconfigured => "misconfigured",
+        }
+    }
+}
+
+impl fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_class() {
+        for (class, statuses) in [
+            (ErrorClass::Throttled, &[429][..]),
+            (ErrorClass::Unavailable, &[408, 409, 500, 502, 503, 504, 599]),
+            (ErrorClass::Refused, &[400, 413, 418, 422, 451]),
+            (ErrorClass::Misconfigured, &[301, 307, 401, 403, 404, 405, 406, 411, 415]),
+        ] {
+            for status in statuses {
+                assert_eq!(ErrorClass::of_status(*status), class, "{status}");
+            }
+        }
+    }
+}

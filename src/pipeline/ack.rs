@@ -1,0 +1,234 @@
+//! Tracks which records of a partition are settled, and how far Kafka may forget.
+//!
+//! Batches finish out of order and a record may owe several of them, so the highest settled offset
+//! says nothing; only the lowest *un*settled one does.
+//!
+//! # Invariants
+//! - L1: the watermark never exceeds an unsettled record's offset (P2).
+//! - L2: the watermark never moves back.
+//! - L3: every record leaves with exactly one outcome, the gravest of its parts (P1).
+//! - L4: offsets may have gaps (compaction, transaction markers); only records that were taken count.
+//!
+//! Not here: when progress is written (`commit`), which assignment an answer belongs to (`path`).
+
+use std::collections::VecDeque;
+
+use crate::model::batch::Mark;
+use crate::model::outcome::Outcome;
+use crate::model::progress::NextOffset;
+
+/// Bytes one waiting record takes here; counted against the in-flight budget, so that a partition
+/// of filtered records behind a stuck one is bounded, too.
+pub const SLOT_BYTES: usize = size_of::<Slot>();
+
+/// The records of one partition between being taken and being forgotten.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    slots: VecDeque<Slot>,
+    /// One past the last record that left from the front.
+    watermark: Option<NextOffset>,
+    /// The last record taken.
+    last: Option<i64>,
+    closed: Closed,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    offset: i64,
+    /// Obligations not yet met.
+    open: u16,
+    outcome: Outcome,
+}
+
+/// How many records ended each way since last asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Closed {
+    pub delivered: u64,
+    pub filtered: u64,
+    pub dead_lettered: u64,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Whether the record was taken before; Kafka's client may hand out a record again after a
+    /// pause or a seek.
+    pub fn has_taken(&self, offset: i64) -> bool {
+        self.last.is_some_and(|last| offset <= last)
+    }
+
+    /// Takes a record that owes `obligations` settlements; none means it is filtered.
+    ///
+    /// Offsets must grow from call to call.
+    pub fn take(&mut self, offset: i64, obligations: u16) {
+        debug_assert!(!self.has_taken(offset));
+        self.last = Some(offset);
+        if obligations == 0 && self.slots.is_empty() {
+            self.watermark = Some(NextOffset(offset + 1));
+            self.closed.count(Outcome::Filtered);
+            return;
+        }
+        if obligations == 0 {
+            self.closed.count(Outcome::Filtered);
+        }
+        self.slots.push_back(Slot { offset, open: obligations, outcome: Outcome::Filtered });
+    }
+
+    /// Meets one obligation of each marked record. Marks must be in offset order.
+    pub fn settle(&mut self, marks: &[Mark], outcome: Outcome) {
+        let Some(first) = marks.first() else { return };
+        let mut at = self.slots.partition_point(|slot| slot.offset < first.offset);
+        for mark in marks {
+            while self.slots.get(at).is_some_and(|slot| slot.offset < mark.offset) {
+                at += 1;
+            }
+            if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.offset == mark.offset) {
+                slot.meet(outcome, &mut self.closed);
+            }
+        }
+        self.forget();
+    }
+
+    /// Meets one obligation of one record.
+    pub fn settle_one(&mut self, offset: i64, outcome: Outcome) {
+        self.settle(&[Mark { offset, end: 0, events: 0 }], outcome);
+    }
+
+    fn forget(&mut self) {
+        while let Some(slot) = self.slots.front().filter(|slot| slot.open == 0) {
+            self.watermark = Some(NextOffset(slot.offset + 1));
+            self.slots.pop_front();
+        }
+    }
+
+    /// What Kafka may be told: everything below it is settled. `None` until something is.
+    pub fn watermark(&self) -> Option<NextOffset> {
+        self.watermark
+    }
+
+    /// Records taken and not yet forgotten, settled ones behind an unsettled one included.
+    pub fn waiting(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn is_settled(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Takes the counts since the last call.
+    pub fn take_closed(&mut self) -> Closed {
+        std::mem::take(&mut self.closed)
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    fn meet(&mut self, outcome: Outcome, closed: &mut Closed) {
+        if self.open == 0 {
+            return;
+        }
+        self.open -= 1;
+        self.outcome = self.outcome.max(outcome);
+        if self.open == 0 {
+            closed.count(self.outcome);
+        }
+    }
+}
+
+// === impl Closed ===
+
+impl Closed {
+    fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Delivered => self.delivered += 1,
+            Outcome::Filtered => self.filtered += 1,
+            Outcome::DeadLettered => self.dead_lettered += 1,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::{ProptestConfig, prop, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    #[test]
+    fn the_watermark_waits_for_the_slowest() {
+        let mut ledger = Ledger::default();
+        for (offset, obligations) in [(5, 1), (6, 0), (9, 2), (10, 1)] {
+            ledger.take(offset, obligations);
+        }
+        assert_eq!(ledger.watermark(), None);
+        ledger.settle_one(10, Outcome::Delivered);
+        ledger.settle_one(9, Outcome::Delivered);
+        assert_eq!(ledger.watermark(), None);
+        ledger.settle_one(5, Outcome::Delivered);
+        assert_eq!(ledger.watermark(), Some(NextOffset(7)));
+        ledger.settle_one(9, Outcome::DeadLettered);
+        assert_eq!(ledger.watermark(), Some(NextOffset(11)));
+        assert!(ledger.is_settled());
+        assert_eq!(ledger.take_closed(), Closed { delivered: 2, filtered: 1, dead_lettered: 1 });
+        assert!(ledger.take_closed().is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+        /// L1 to L4 against a naive model that keeps every record for ever.
+        #[test]
+        fn equals_a_model_that_forgets_nothing(
+            gaps in prop::collection::vec((1..4_i64, 0..3_u16), 1..40),
+            order in prop::collection::vec((0..200_usize, 1..4_usize, 0..3_usize), 0..160),
+        ) {
+            let mut ledger = Ledger::default();
+            let mut model: BTreeMap<i64, (u16, Outcome)> = BTreeMap::new();
+            let mut total = Closed::default();
+            let mut offset = 10;
+            for (gap, obligations) in gaps {
+                offset += gap;
+                ledger.take(offset, obligations);
+                model.insert(offset, (obligations, Outcome::Filtered));
+            }
+            let mut highest = None;
+            for (start, length, outcome) in order {
+                let outcome = [Outcome::Filtered, Outcome::Delivered, Outcome::DeadLettered][outcome];
+                // Any run of records that still owe something may be one batch.
+                let owing: Vec<i64> =
+                    model.iter().filter(|(_, (open, _))| *open > 0).map(|(o, _)| *o).collect();
+                let marks: Vec<Mark> = owing
+                    .iter()
+                    .skip(start % owing.len().max(1))
+                    .take(length)
+                    .map(|o| Mark { offset: *o, end: 0, events: 1 })
+                    .collect();
+                for mark in &marks {
+                    let entry = model.get_mut(&mark.offset).unwrap();
+                    entry.0 -= 1;
+                    entry.1 = entry.1.max(outcome);
+                }
+                ledger.settle(&marks, outcome);
+                let unsettled = model.iter().find(|(_, (open, _))| *open > 0).map(|(o, _)| *o);
+                let below = model.keys().take_while(|o| unsettled.is_none_or(|u| **o < u)).last();
+                prop_assert_eq!(ledger.watermark(), below.map(|o| NextOffset(o + 1)));
+                prop_assert!(ledger.watermark() >= highest, "L2");
+                highest = ledger.watermark();
+                let closed = ledger.take_closed();
+                total.delivered += closed.delivered;
+                total.filtered += closed.filtered;
+                total.dead_lettered += closed.dead_lettered;
+            }
+            let ended = |wanted| model.values().filter(|(open, o)| *open == 0 && *o == wanted).count() as u64;
+            let rest = ledger.take_closed();
+            prop_assert_eq!(total.delivered + rest.delivered, ended(Outcome::Delivered));
+            prop_assert_eq!(total.filtered + rest.filtered, ended(Outcome::Filtered));
+            prop_assert_eq!(total.dead_lettered + rest.dead_lettered, ended(Outcome::DeadLettered));
+        }
+    }
+}

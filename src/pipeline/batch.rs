@@ -1,0 +1,256 @@
+//! Collects one partition's metric events for one target and says when they make a batch.
+//!
+//! A batch never mixes partitions, so its edges are two offsets and its payload ID can be derived
+//! again by whoever owns the partition next (P3).
+//!
+//! # Invariants
+//! - A1: a batch is cut between records, never within one.
+//! - A2: a cut batch is within `max_bytes` and `max_events`, unless a single record exceeds the
+//!   latter alone; a record that exceeds the former alone is told apart before it is sealed.
+//! - A3: every sealed record is in exactly one batch.
+//!
+//! Not here: what is in flight (`path`), when edges are written to Kafka (`commit`).
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::settings::BatchSettings;
+use crate::model::batch::{EventBatch, MappingFingerprint, Mark, TargetId};
+use crate::model::progress::Epoch;
+use crate::model::record::{Partition, Record};
+
+/// Events that are not cut yet.
+#[derive(Debug)]
+pub struct OpenBatch {
+    settings: BatchSettings,
+    target: TargetId,
+    fingerprint: MappingFingerprint,
+    body: Vec<u8>,
+    marks: Vec<Mark>,
+    events: u32,
+    oldest_ms: Option<i64>,
+    /// When the first event came; `None` while empty.
+    opened: Option<Instant>,
+}
+
+/// Bytes for the closing bracket of the JSON array; the opening one replaces the first comma.
+const CLOSING: usize = 1;
+
+// === impl OpenBatch ===
+
+impl OpenBatch {
+    pub fn new(settings: BatchSettings, target: TargetId, fingerprint: MappingFingerprint) -> Self {
+        Self {
+            settings,
+            target,
+            fingerprint,
+            body: Vec::new(),
+            marks: Vec::new(),
+            events: 0,
+            oldest_ms: None,
+            opened: None,
+        }
+    }
+
+    pub fn target(&self) -> TargetId {
+        self.target
+    }
+
+    /// Where a record's events are written: appended, each preceded by a comma, then either
+    /// [`Self::seal`]ed or [`Self::discard`]ed.
+    pub fn body(&mut self) -> &mut Vec<u8> {
+        &mut self.body
+    }
+
+    /// Bytes of the record that is being written.
+    fn unsealed(&self) -> usize {
+        self.body.len() - self.sealed_bytes()
+    }
+
+    pub fn sealed_bytes(&self) -> usize {
+        self.marks.last().map_or(0, |mark| mark.end)
+    }
+
+    /// Whether the record being written could not be sent even alone.
+    pub fn is_oversized(&self) -> bool {
+        self.unsealed() + CLOSING > self.settings.max_bytes
+    }
+
+    /// Forgets what was written since the last seal.
+    pub fn discard(&mut self) {
+        let sealed = self.sealed_bytes();
+        self.body.truncate(sealed);
+    }
+
+    /// Makes what was written since the last seal the events of `record`, and gives the batch that
+    /// had to be cut to make room, if any.
+    pub fn seal(&mut self, record: &Record<'_>, events: u32, now: Instant) -> Option<Cut> {
+        let overflows = !self.marks.is_empty()
+            && (self.body.len() + CLOSING > self.settings.max_bytes
+                || self.events.saturating_add(events) > self.settings.max_events);
+        let cut = if overflows {
+            let tail = self.body.split_off(self.sealed_bytes());
+            let cut = self.cut();
+            self.body = tail;
+            cut
+        } else {
+            None
+        };
+        self.events = self.events.saturating_add(events);
+        self.marks.push(Mark { offset: record.offset, end: self.body.len(), events });
+        self.oldest_ms = match (self.oldest_ms, record.timestamp_ms) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.opened.get_or_insert(now);
+        cut
+    }
+
+    /// When the batch is to be cut even if it does not fill up.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.opened.map(|opened| opened + self.settings.linger)
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.events >= self.settings.max_events
+    }
+
+    /// Takes everything sealed as a batch, or `None` when there is nothing.
+    pub fn cut(&mut self) -> Option<Cut> {
+        if self.marks.is_empty() {
+            return None;
+        }
+        self.events = 0;
+        self.opened = None;
+        Some(Cut {
+            target: self.target,
+            fingerprint: self.fingerprint,
+            oldest_ms: self.oldest_ms.take(),
+            marks: std::mem::take(&mut self.marks),
+            body: Bytes::from(std::mem::take(&mut self.body)),
+        })
+    }
+}
+
+/// A cut batch that does not know its partition yet.
+#[derive(Debug)]
+pub struct Cut {
+    target: TargetId,
+    fingerprint: MappingFingerprint,
+    oldest_ms: Option<i64>,
+    marks: Vec<Mark>,
+    body: Bytes,
+}
+
+impl Cut {
+    pub fn of(self, partition: Partition, epoch: Epoch) -> EventBatch {
+        EventBatch {
+            target: self.target,
+            partition,
+            epoch,
+            fingerprint: self.fingerprint,
+            oldest_ms: self.oldest_ms,
+            marks: self.marks,
+            body: self.body,
+            base: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::record::NoHeaders;
+
+    fn open(max_events: u32, max_bytes: usize) -> OpenBatch {
+        let settings = BatchSettings { max_events, max_bytes, linger: Duration::from_secs(1) };
+        OpenBatch::new(settings, TargetId(0), MappingFingerprint(Uuid::nil()))
+    }
+
+    fn record(offset: i64) -> Record<'static> {
+        Record {
+            topic: "t",
+            partition: 0,
+            offset,
+            timestamp_ms: Some(1_000 - offset),
+            key: None,
+            value: None,
+            headers: &NoHeaders,
+        }
+    }
+
+    fn batch(cut: Cut) -> EventBatch {
+        cut.of(Partition::new("t", 0), Epoch(0))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_counts_from_the_first_event() {
+        let mut open = open(10, 100);
+        assert_eq!(open.deadline(), None);
+        let start = Instant::now();
+        open.body().extend_from_slice(b",1");
+        open.seal(&record(1), 1, start);
+        tokio::time::advance(Duration::from_millis(300)).await;
+        open.body().extend_from_slice(b",2");
+        open.seal(&record(2), 1, Instant::now());
+        assert_eq!(open.deadline(), Some(start + Duration::from_secs(1)));
+        let cut = batch(open.cut().unwrap());
+        assert_eq!((cut.first_offset(), cut.last_offset(), cut.oldest_ms), (1, 2, Some(998)));
+        assert_eq!(open.deadline(), None);
+        assert!(open.cut().is_none());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        /// A1 to A3: whatever is written, sealed or discarded, the batches hold the sealed records
+        /// once, in order, and within the limits.
+        #[test]
+        fn batches_hold_every_sealed_record_once(
+            records in prop::collection::vec((1..4_u32, 1..12_usize, any::<bool>(), any::<bool>()), 0..60),
+            max_events in 1..8_u32,
+            max_bytes in 20..60_usize,
+        ) {
+            let now = Instant::now();
+            let mut open = open(max_events, max_bytes);
+            let mut batches = Vec::new();
+            let mut expected = Vec::new();
+            for (offset, (events, size, keep, flush)) in records.into_iter().enumerate() {
+                let offset = i64::try_from(offset).unwrap();
+                let text = format!(",{}", "7".repeat(size)).repeat(events as usize);
+                open.body().extend_from_slice(text.as_bytes());
+                prop_assert_eq!(open.is_oversized(), text.len() + 1 > max_bytes);
+                if keep && !open.is_oversized() {
+                    expected.push((offset, text));
+                    batches.extend(open.seal(&record(offset), events, now));
+                } else {
+                    open.discard();
+                }
+                if flush || open.is_full() {
+                    batches.extend(open.cut());
+                }
+            }
+            batches.extend(open.cut());
+            let mut found = Vec::new();
+            for cut in batches {
+                let batch = batch(cut);
+                let json = batch.to_json();
+                prop_assert!(serde_json::from_slice::<Vec<u64>>(&json).is_ok());
+                prop_assert!(json.len() <= max_bytes);
+                prop_assert!(batch.events() <= u64::from(max_events) || batch.records() == 1);
+                let mut start = 0;
+                for mark in &batch.marks {
+                    let text = String::from_utf8(batch.body[start..mark.end].to_vec()).unwrap();
+                    found.push((mark.offset, text));
+                    start = mark.end;
+                }
+                prop_assert_eq!(start, batch.body.len());
+            }
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Writes refused records to the dead-letter topic, with the reason, and only then settles them.
+//!
+//! A record refused on the consumer thread comes with its bytes. One refused by LaunchDarkly has
+//! left our memory but not Kafka, so the original is fetched again by its offset: dead letters are
+//! rare, and keeping every record's bytes until its batch is accepted would double what is in
+//! flight.
+//!
+//! # Invariants
+//! - X1: a dead letter is settled only after Kafka acknowledged it (P2).
+//! - X2: key, value, headers and timestamp are those of the original record.
+//! - X3: no credentials in any header: details come shortened and without the token.
+//!
+//! Not here: why a record is refused (`decode`, `route`, `deliver`).
+
+mod fetch;
+mod letter;
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+use self::fetch::{FetchError, Fetcher};
+use self::letter::Letter;
+use crate::kafka::connection::{KafkaLog, client_config};
+use crate::kafka::settings::KafkaSettings;
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin};
+use crate::model::progress::Settlement;
+use crate::model::record::OwnedRecord;
+use crate::runtime::tasks::TaskSet;
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
+
+/// Dead letters under way at once; what waits beyond that is bounded by the in-flight budget.
+const CONCURRENCY: usize = 256;
+/// Between attempts while the topic cannot be written.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The part's name in `/ready`.
+const HEALTH_PART: &str = "dead_letter";
+
+/// What the dead-letter stage reports to.
+#[derive(Debug, Clone)]
+pub struct DeadLetterReports {
+    pub settlements: Sender<Settlement>,
+    pub health: Arc<Health>,
+    pub metrics: Metrics,
+}
+
+/// Writes dead letters.
+pub struct DeadLetters {
+    topic: String,
+    producer: FutureProducer<KafkaLog>,
+    fetcher: Fetcher,
+    reports: DeadLetterReports,
+    abandoned: CancellationToken,
+}
+
+/// The dead-letter producer cannot be created.
+#[derive(Debug, thiserror::Error)]
+#[error("the dead-letter producer cannot be created")]
+pub struct DeadLetterError(#[from] KafkaError);
+
+impl DeadLetters {
+    pub fn new(
+        settings: &KafkaSettings,
+        topic: String,
+        reports: DeadLetterReports,
+        abandoned: CancellationToken,
+    ) -> Result<Self, DeadLetterError> {
+        let producer = producer_config(settings).create_with_context(KafkaLog::default())?;
+        let fetcher = Fetcher::new(settings.clone());
+        Ok(Self { topic, producer, fetcher, reports, abandoned })
+    }
+
+    /// Writes dead letters until the channel closes.
+    pub async fn run(self: Arc<Self>, mut letters: UnboundedReceiver<DeadLetter>, tasks: TaskSet) {
+        let slots = Arc::new(Semaphore::new(CONCURRENCY));
+        while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+            let Some(letter) = letters.recv().await else { break };
+            let stage = Arc::clone(&self);
+            tasks.spawn("dead_letter", async move {
+                tokio::select! {
+                    () = stage.write(letter) => {}
+                    () = stage.abandoned.cancelled() => {}
+                }
+                drop(slot);
+            });
+        }
+    }
+
+    async fn write(&self, dead: DeadLetter) {
+        let reason = dead.refusal.reason;
+        let record = match dead.origin {
+            DeadLetterOrigin::Copied(record) => record,
+            DeadLetterOrigin::InKafka(ref batch) => {
+                self.original(&dead.slot.partition, batch).await
+            }
+        };
+        let mut letter = Letter::new(record, &dead.refusal);
+        while let Err(error) = self.produce(&letter).await {
+            let too_large =
+                error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
+            if too_large && letter.shorten() {
+                continue;
+            }
+            self.note_failure(&error);
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        if self.reports.health.heal(HEALTH_PART) {
+            tracing::info!(topic = self.topic, "dead letters are written again");
+        }
+        self.reports.metrics.dead_letters.with_label_values(&[reason.as_str()]).inc();
+        tracing::debug!(slot = ?dead.slot, reason = reason.as_str(), "dead letter written");
+        if self.reports.settlements.send(Settlement::DeadLetter { slot: dead.slot }).is_err() {
+            tracing::debug!("nobody waits for settlements any more");
+        }
+    }
+
+    /// Fetches a record that only Kafka still has; waits as long as Kafka cannot be reached.
+    async fn original(
+        &self,
+        partition: &crate::model::record::Partition,
+        batch: &crate::model::batch::EventBatch,
+    ) -> OwnedRecord {
+        let offset = batch.first_offset();
+        loop {
+            match self.fetcher.fetch(partition.clone(), offset).await {
+                Ok(record) => return record,
+                // Retention was faster. What we sent is the next best thing to keep.
+                Err(FetchError::Gone) => return letter::substitute(partition.clone(), batch),
+                Err(FetchError::Kafka(error)) => {
+                    self.note_failure(&error);
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn produce(&self, letter: &Letter) -> Result<(), KafkaError> {
+        let headers = letter.headers();
+        let mut message: FutureRecord<'_, [u8], [u8]> =
+            FutureRecord::to(&self.topic).headers(headers);
+        if let Some(key) = letter.key() {
+            message = message.key(key);
+        }
+        if let Some(value) = letter.value() {
+            message = message.payload(value);
+        }
+        if let Some(timestamp) = letter.timestamp_ms() {
+            message = message.timestamp(timestamp);
+        }
+        // The future resolves with the delivery report.
+        self.producer.send(message, Duration::from_secs(1)).await.map(drop).map_err(|(e, _)| e)
+    }
+
+    fn note_failure(&self, error: &KafkaError) {
+        self.reports.metrics.dead_letter_failures.inc();
+        let reason = format!("dead letters cannot be written to `{}`: {error}", self.topic);
+        if self.reports.health.fault(HEALTH_PART, reason) {
+            tracing::error!(
+                topic = self.topic,
+                %error,
+                "dead letters cannot be written; their records wait"
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for DeadLetters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeadLetters").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+fn producer_config(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = client_config(settings);
+    config
+        .set("enable.idempotence", "true") // Also asks for acknowledgement by all replicas.
+        .set("linger.ms", "5")
+        .set("queue.buffering.max.kbytes", "65536") // The default is a gigabyte.
+        .set("delivery.timeout.ms", "120000")
+        // Headers come on top of what the source topic allowed; the broker has the last word.
+        .set("message.max.bytes", "20000000")
+        // Keys land where the Java clients would put them.
+        .set("partitioner", "murmur2_random");
+    config
+}

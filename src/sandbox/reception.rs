@@ -1,0 +1,250 @@
+//! Leads a request through what every operation has in common: faults, token, limits, journal.
+//!
+//! ```text
+//! faults ──▶ token ──▶ limits ──▶ the operation's own work ──▶ journal ──▶ answer
+//!    └──────────────── a fault before acceptance ─────────────────┘  └──▶ cut, hang, delay
+//! ```
+//!
+//! Faults come first because they play the network and the load balancer, which know no tokens.
+//!
+//! # Invariants
+//! - V1: what is decided about a request is in the journal before the client can know of it.
+//! - V2: a fault before acceptance takes nothing; one after acceptance takes what would have been
+//!   taken anyway.
+//!
+//! Not here: the operations themselves (`routes`).
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use tokio_util::sync::CancellationToken;
+
+use super::account::Account;
+use super::faults::{FaultAction, FaultSubject, StatusFault};
+use super::journal::{Batch, RequestEntry};
+use super::limits;
+use super::line::Line;
+use super::operation::{Operation, Target};
+use super::refusal::{Hints, Refusal};
+
+/// The longest text of a header that is written down.
+const LONGEST_NOTE: usize = 200;
+
+/// A request as it arrived, its body apart.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) received_at_ms: u64,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) bytes_wire: usize,
+}
+
+/// What the visitor wants.
+#[derive(Debug)]
+pub(super) struct Errand {
+    pub(super) operation: Operation,
+    pub(super) target: Target,
+    /// The uncompressed body, or why there is none.
+    pub(super) body: Result<Vec<u8>, Refusal>,
+}
+
+/// What an operation returns when it was carried out.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) status: StatusCode,
+    /// The metric events that were taken.
+    pub(super) batch: Option<Batch>,
+}
+
+/// What becomes of the request.
+#[derive(Debug)]
+pub(super) struct Conduct {
+    delay: Duration,
+    ending: Ending,
+}
+
+#[derive(Debug)]
+enum Ending {
+    Answer(Response),
+    Cut,
+    Hang,
+}
+
+/// What was decided, before it is in the journal.
+struct Decision {
+    answer: Result<StatusCode, Refusal>,
+    hints: Hints,
+    batch: Option<Batch>,
+}
+
+/// Decides about a request and writes it down. Blocks for as long as `work` computes.
+pub(super) fn receive(
+    account: &Account,
+    visit: &Visit,
+    errand: Errand,
+    work: impl FnOnce(Errand) -> Result<Granted, Refusal>,
+) -> Conduct {
+    let mut entry = visit.entry();
+    let body = errand.body.as_deref().ok();
+    entry.bytes_uncompressed = body.map(|body| count(body.len()));
+    let subject = FaultSubject { operation: errand.operation, target: &errand.target, body };
+    let interference = account.faults().strike(&subject);
+    entry.faults = interference.kinds;
+
+    let decision = match &interference.action {
+        Some(FaultAction::Hang | FaultAction::CutBeforeAccept) => Decision::nothing_done(),
+        Some(FaultAction::Status(fault)) if !fault.after_accept => {
+            Decision::refused(fault_refusal(fault, visit.received_at_ms))
+        }
+        Some(FaultAction::Status(fault)) => carry_out(account, visit, errand, work)
+            .answered_with(fault_refusal(fault, visit.received_at_ms)),
+        Some(FaultAction::CutAfterAccept | FaultAction::Delay { .. }) | None => {
+            carry_out(account, visit, errand, work)
+        }
+    };
+    let ending = write_down(account, entry, decision, interference.action.as_ref());
+    Conduct { delay: interference.delay, ending }
+}
+
+/// Answers a request that is for no operation, and writes it down.
+pub(super) fn turn_away(account: &Account, visit: &Visit, refusal: Refusal) -> Response {
+    let mut entry = visit.entry();
+    entry.status = Some(refusal.status.as_u16());
+    let number = account.journal().record(entry, None);
+    refusal.into_answer(number)
+}
+
+fn carry_out(
+    account: &Account,
+    visit: &Visit,
+    errand: Errand,
+    work: impl FnOnce(Errand) -> Result<Granted, Refusal>,
+) -> Decision {
+    let token = match account.authorize(&visit.headers) {
+        Ok(token) => token,
+        Err(refusal) => return Decision::refused(refusal),
+    };
+    let standing = account.limits().admit(errand.operation, token, visit.received_at_ms);
+    let granted = if standing.allowed {
+        work(errand)
+    } else {
+        Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many requests; wait, then repeat"))
+    };
+    let (answer, batch) = match granted {
+        Ok(granted) => (Ok(granted.status), granted.batch),
+        Err(refusal) => (Err(refusal), None),
+    };
+    Decision { answer, hints: standing.hints, batch }
+}
+
+fn write_down(
+    account: &Account,
+    mut entry: RequestEntry,
+    decision: Decision,
+    action: Option<&FaultAction>,
+) -> Ending {
+    let silent = match action {
+        Some(FaultAction::Hang) => Some(Ending::Hang),
+        Some(FaultAction::CutBeforeAccept | FaultAction::CutAfterAccept) => Some(Ending::Cut),
+        Some(FaultAction::Status(_) | FaultAction::Delay { .. }) | None => None,
+    };
+    let Decision { answer, hints, batch } = decision;
+    if silent.is_none() {
+        let status = answer.as_ref().map_or_else(|refusal| refusal.status, |status| *status);
+        entry.status = Some(status.as_u16());
+    }
+    let number = account.journal().record(entry, batch);
+    silent.unwrap_or_else(|| {
+        Ending::Answer(match answer {
+            Ok(status) => (status, AppendHeaders(hints)).into_response(),
+            Err(refusal) => refusal.with_hints(hints).into_answer(number),
+        })
+    })
+}
+
+fn fault_refusal(fault: &StatusFault, now_ms: u64) -> Refusal {
+    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut hints = Hints::new();
+    if let Some(seconds) = fault.retry_after_seconds {
+        hints.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
+    }
+    if let Some(offset) = fault.ratelimit_reset_ms_from_now {
+        hints.push((limits::GLOBAL_REMAINING, HeaderValue::from(0)));
+        let reset_ms = now_ms.saturating_add_signed(offset);
+        hints.push((limits::RESET, HeaderValue::from(reset_ms)));
+    }
+    Refusal::new(status, "a fault rule of the sandbox says so").with_hints(hints)
+}
+
+// === impl Visit ===
+
+impl Visit {
+    fn entry(&self) -> RequestEntry {
+        let gzip = self.headers.get(header::CONTENT_ENCODING).is_some_and(|value| value == "gzip");
+        RequestEntry {
+            received_at_ms: self.received_at_ms,
+            method: self.method.to_string(),
+            path: self.path.clone(),
+            payload_id: self.note("x-launchdarkly-payload-id"),
+            user_agent: self.note("user-agent"),
+            gzip,
+            bytes_wire: count(self.bytes_wire),
+            ..RequestEntry::default()
+        }
+    }
+
+    fn note(&self, header: &str) -> Option<String> {
+        let text = self.headers.get(header)?.to_str().ok()?;
+        Some(text.chars().take(LONGEST_NOTE).collect())
+    }
+}
+
+// === impl Decision ===
+
+impl Decision {
+    fn refused(refusal: Refusal) -> Self {
+        Self { answer: Err(refusal), hints: Hints::new(), batch: None }
+    }
+
+    /// The client will never see an answer, so none is worded.
+    fn nothing_done() -> Self {
+        Self { answer: Ok(StatusCode::OK), hints: Hints::new(), batch: None }
+    }
+
+    /// Replaces a good answer and keeps what was done; an error of the client's own stands.
+    fn answered_with(self, refusal: Refusal) -> Self {
+        match self.answer {
+            Ok(_) => Self { batch: self.batch, ..Self::refused(refusal) },
+            Err(_) => self,
+        }
+    }
+}
+
+// === impl Conduct ===
+
+impl Conduct {
+    /// Lets the client know, each in the way decided. Ends early when the sandbox closes.
+    pub(super) async fn perform(self, line: &Line, closing: &CancellationToken) -> Response {
+        if !self.delay.is_zero() {
+            // Either end of the wait leads to the same answer.
+            tokio::select! {
+                () = tokio::time::sleep(self.delay) => {}
+                () = closing.cancelled() => {}
+            }
+        }
+        match self.ending {
+            Ending::Answer(response) => return response,
+            Ending::Cut => {}
+            Ending::Hang => closing.cancelled().await,
+        }
+        line.cut();
+        // Never leaves the house: the line is cut. The HTTP server wants something to try to send.
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    }
+}
+
+fn count(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}

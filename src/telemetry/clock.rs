@@ -1,0 +1,10 @@
+//! The wall clock: for the age of records and the resets servers name, never for what is sent.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The Unix time in milliseconds.
+#[expect(clippy::disallowed_methods, reason = "this is where the wall clock enters")]
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
