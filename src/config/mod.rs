@@ -1,1 +1,123 @@
-//! The configuration file.
+//! The configuration file: read, checked, and turned into the settings of every part.
+//!
+//! Two stages, two types. `raw` is the file as written, values with their places;
+//! [`Config`] is the file as usable, and only it leaves this module. In between every section has
+//! a reader that notes all its mistakes, so a person mends the file in one go (P8).
+//!
+//! ```text
+//! text → raw (YAML, places) → interpolate (environment) → section (types, ranges)
+//!      → kafka · targets · routes + fields · service → Config, or all Mistakes
+//! ```
+//!
+//! # Invariants
+//! - C1: no mistake shows a value that came from the environment or belongs to a secret key.
+//! - C2: no property of librdkafka can switch off what keeps records from being lost.
+//! - C3: a token leaves the host encrypted only.
+//! - C4: an event that LaunchDarkly would not count is refused when the file alone shows it.
+//! - C5: the environment is read here and nowhere else.
+//!
+//! Not here: what the settings mean (the parts that own them), arguments of the command line.
+
+mod fields;
+mod interpolate;
+mod kafka;
+pub mod keys;
+mod mistakes;
+mod raw;
+mod routes;
+mod section;
+mod service;
+mod targets;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use mistakes::{Mistake, Mistakes, Place};
+
+use self::mistakes::{At, Review};
+use self::section::Section;
+use crate::kafka::settings::KafkaSettings;
+use crate::launchdarkly::settings::TargetSettings;
+use crate::pipeline::settings::PipelineSettings;
+use crate::telemetry::settings::{AdminSettings, LogSettings};
+
+/// A configuration that can be used as it is. Its `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub kafka: KafkaSettings,
+    /// In the order of the file; a `TargetId` is an index into it.
+    pub targets: Vec<TargetSettings>,
+    pub pipeline: PipelineSettings,
+    pub admin: AdminSettings,
+    pub log: LogSettings,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration file {}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// Shown as the list it is, so it is no source of anything.
+    #[error("{0}")]
+    Mistaken(Mistakes),
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads and checks a file, with the variables of the process's environment.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text, &path.to_string_lossy(), &variable).map_err(ConfigError::Mistaken)
+    }
+
+    /// Checks a text. `name` is the file's path: mistakes show it, and `access_token_file` is
+    /// relative to its directory. `environment` looks up variables.
+    pub fn parse(
+        text: &str,
+        name: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Mistakes> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let review = Review::new(name, text);
+        let config = raw::read(text, environment, &review).map(|root| Self::check(&root, &review));
+        review.conclude(config)
+    }
+
+    /// Reads all sections; usable only when the review has no mistake.
+    fn check(root: &raw::Value, review: &Review<'_>) -> Self {
+        let start = At { key: String::new(), line: 1, column: 1 };
+        let root = Section::open(review, Some(root), start, keys::ROOT);
+        let batch = service::batch(&root);
+        let dead_letter = service::dead_letter(&root);
+        let drain_deadline = service::drain_deadline(&root);
+        let drain = review.is_sound("drain_deadline").then_some(drain_deadline);
+        let targets = targets::read(&root);
+        let surroundings =
+            routes::Surroundings { targets: &targets.names, dead_letter_topic: &dead_letter.topic };
+        let routes = routes::read(&root, &surroundings);
+        Self {
+            kafka: kafka::read(&root, drain),
+            targets: targets.settings,
+            pipeline: PipelineSettings {
+                routes,
+                unmatched: service::unmatched(&root),
+                batch,
+                delivery: service::delivery(&root),
+                dead_letter,
+                limits: service::limits(&root, &batch),
+                commit_interval: service::commit_interval(&root),
+                drain_deadline,
+            },
+            admin: service::admin(&root),
+            log: service::log(&root),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment (C5)")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,202 @@
+//! `routes`: which changes of which topics become which operation.
+//!
+//! Not here: how a single value is mapped (`fields`), what a reference or a condition may say
+//! (`pipeline::route`).
+
+use super::fields::{Role, field};
+use super::keys;
+use super::mistakes::{Review, suggestion};
+use super::raw::{Entry, Scalar, Value};
+use super::section::{
+    Inside, Section, check_name, entries, is_key_character, items, note_inside, scalar,
+};
+use super::service::check_topic;
+use crate::model::batch::TargetId;
+use crate::model::change::Format;
+use crate::pipeline::route::condition::Condition;
+use crate::pipeline::route::settings::{
+    Field, MetricEventSettings, OperationSettings, RouteSettings,
+};
+
+/// What the routes refer to.
+pub(super) struct Surroundings<'a> {
+    pub(super) targets: &'a [String],
+    pub(super) dead_letter_topic: &'a str,
+}
+
+pub(super) fn read(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Vec<RouteSettings> {
+    let remedy = "add a route: without one there is nothing to do";
+    let Some(value) = root.get("routes") else {
+        root.missing("routes", remedy);
+        return Vec::new();
+    };
+    let items = items(root.review, value);
+    if items.is_empty() && root.review.is_sound("routes") {
+        root.review.mistake(value.at(), "holds no route", remedy);
+    }
+    let mut names = Vec::new();
+    let read = |item| route(root.review, item, surroundings, &mut names);
+    items.iter().filter_map(read).collect()
+}
+
+fn route<'a>(
+    review: &'a Review<'a>,
+    item: &'a Value,
+    surroundings: &Surroundings<'_>,
+    names: &mut Vec<&'a str>,
+) -> Option<RouteSettings> {
+    let section = Section::open(review, Some(item), item.at().clone(), keys::ROUTE);
+    let name = name(&section, names);
+    let topics = topics(&section, surroundings.dead_letter_topic);
+    let format = format(&section);
+    let when = section.text("when").map(|text| condition(review, text));
+    let operation = operation(&section, surroundings.targets);
+    Some(RouteSettings {
+        name: name?,
+        topics,
+        format: format?,
+        when: when.flatten(),
+        operation: operation?,
+    })
+}
+
+fn name<'a>(section: &Section<'a>, names: &mut Vec<&'a str>) -> Option<String> {
+    let name = section.required("name", "give it a short name; it labels metrics")?;
+    let review = section.review;
+    check_name(review, name, is_key_character, "use letters, digits, `.`, `_`, `-`");
+    if names.contains(&name.text.as_str()) {
+        let problem = format!("{} is the name of an earlier route", name.shown());
+        review.mistake(&name.at, problem, "give each route a name of its own");
+    }
+    names.push(&name.text);
+    Some(name.text.clone())
+}
+
+fn topics(section: &Section<'_>, dead_letter_topic: &str) -> Vec<String> {
+    let review = section.review;
+    let remedy = "name at least one topic: topics: [shop.orders]";
+    let Some(value) = section.get("topics") else {
+        section.missing("topics", remedy);
+        return Vec::new();
+    };
+    let items = items(review, value);
+    if items.is_empty() && review.is_sound(&value.at().key) {
+        review.mistake(value.at(), "names no topic", remedy);
+    }
+    let mut topics: Vec<String> = Vec::new();
+    for topic in items.iter().filter_map(|item| scalar(review, item)) {
+        check_topic(section, topic);
+        if topics.contains(&topic.text) {
+            let problem = format!("{} stands here a second time", topic.shown());
+            review.mistake(&topic.at, problem, "name each topic once");
+        }
+        if topic.text == dead_letter_topic {
+            let problem = format!("{} is the dead-letter topic", topic.shown());
+            let remedy = "refused records would come back for ever: choose another \
+                          dead_letter.topic, or read it with a service of its own";
+            review.mistake(&topic.at, problem, remedy);
+        }
+        topics.push(topic.text.clone());
+    }
+    topics
+}
+
+fn format(section: &Section<'_>) -> Option<Format> {
+    let options: Vec<(&str, Format)> = Format::ALL.iter().map(|f| (f.as_str(), *f)).collect();
+    let known: Vec<&str> = options.iter().map(|(word, _)| *word).collect();
+    section.required("format", &format!("one of {}", known.join(", ")))?;
+    section.choice("format", &options)
+}
+
+fn condition(review: &Review<'_>, text: &Scalar) -> Option<Condition> {
+    let error = match Condition::compile(&text.text) {
+        Ok(condition) => return Some(condition),
+        Err(error) => error,
+    };
+    // The parser's texts may span lines, a mistake does not.
+    let message = error.message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mistake = Inside { column: error.column, message: &message, kind: "a condition" };
+    note_inside(review, text, &mistake, "conditions are CEL: https://github.com/google/cel-spec");
+    None
+}
+
+// --- operations ---
+
+/// The one operation there is. A route with none has nothing to do.
+fn operation(section: &Section<'_>, targets: &[String]) -> Option<OperationSettings> {
+    if section.get("metric_event").is_none() {
+        section.missing("metric_event", "say what a change becomes: add metric_event");
+        return None;
+    }
+    let event = section.section("metric_event", keys::METRIC_EVENT);
+    metric_event(&event, targets).map(OperationSettings::MetricEvent)
+}
+
+fn metric_event(section: &Section<'_>, targets: &[String]) -> Option<MetricEventSettings> {
+    let target = target(section, targets);
+    let key = mapped(section, "key", Role::EventKey);
+    if section.get("key").is_none() {
+        section.missing("key", "give the event key that a metric listens to");
+    }
+    let context = context(section);
+    let value = mapped(section, "value", Role::Number);
+    let time = mapped(section, "time", Role::Time);
+    let data = section.get("data").map(|data| members(section.review, data, Role::Attribute));
+    let (target, target_name) = target?;
+    Some(MetricEventSettings {
+        target,
+        target_name,
+        key: key?,
+        context,
+        value,
+        time,
+        data: data.unwrap_or_default(),
+    })
+}
+
+fn mapped(section: &Section<'_>, name: &str, role: Role) -> Option<Field> {
+    field(section.review, section.get(name)?, role)
+}
+
+fn target(section: &Section<'_>, targets: &[String]) -> Option<(TargetId, String)> {
+    let remedy = "name one of the targets";
+    let name = section.required("target", remedy)?;
+    let found = targets.iter().position(|target| *target == name.text);
+    // Without any target that is the mistake, and it is noted.
+    if found.is_none() && !targets.is_empty() {
+        let known: Vec<&str> = targets.iter().map(String::as_str).collect();
+        let remedy =
+            if name.is_secret() { remedy.to_owned() } else { suggestion(&name.text, &known) };
+        let problem = format!("{} is not among the targets", name.shown());
+        section.review.mistake(&name.at, problem, remedy);
+    }
+    Some((TargetId(found?), name.text.clone()))
+}
+
+/// Who the event is about. LaunchDarkly matches both the kind and the key with what the SDKs used.
+fn context(section: &Section<'_>) -> Vec<(String, Field)> {
+    let review = section.review;
+    let remedy = "say whom the event is about: context: { user: $.row.user_id }";
+    let Some(value) = section.get("context") else {
+        section.missing("context", remedy);
+        return Vec::new();
+    };
+    let kinds = entries(review, value);
+    if kinds.is_empty() && review.is_sound(&value.at().key) {
+        review.mistake(value.at(), "names no context kind", remedy);
+    }
+    for kind in kinds {
+        let is_allowed = kind.name.chars().all(is_key_character) && !kind.name.is_empty();
+        if !is_allowed || matches!(kind.name.as_str(), "kind" | "multi") {
+            let remedy = "use letters, digits, `.`, `_`, `-`; `kind` and `multi` are reserved";
+            review.mistake(&kind.at, "cannot name a context kind", remedy);
+        }
+    }
+    members(review, value, Role::ContextKey)
+}
+
+/// The fields of a section with free names.
+fn members(review: &Review<'_>, value: &Value, role: Role) -> Vec<(String, Field)> {
+    let read = |entry: &Entry| Some((entry.name.clone(), field(review, &entry.value, role)?));
+    entries(review, value).iter().filter_map(read).collect()
+}

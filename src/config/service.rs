@@ -1,0 +1,214 @@
+//! The sections with defaults only: batching, delivery, dead letters, limits, admin, log.
+//!
+//! Every default and every range is stated once, here; the reference file repeats them and a test
+//! holds it to that.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::keys;
+use super::mistakes::suggestion;
+use super::raw::Scalar;
+use super::section::{Section, check_name, is_key_character};
+use crate::pipeline::settings::{
+    BatchSettings, DeadLetterSettings, DeliverySettings, LimitSettings, Unmatched,
+};
+use crate::telemetry::settings::{AdminSettings, LogFormat, LogSettings};
+
+const MAX_EVENTS: RangeInclusive<u32> = 1..=100_000;
+/// The upper end stays below the 10 MB that LaunchDarkly takes.
+const MAX_BYTES: RangeInclusive<usize> = 1_000..=9_900_000;
+const LINGER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(5 * 60);
+const CONCURRENCY: RangeInclusive<u32> = 1..=64;
+/// Per second and target; the upper end is far beyond what 64 requests at once can reach.
+const REQUESTS: RangeInclusive<u32> = 1..=10_000;
+const REQUEST_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(5 * 60);
+/// Shorter pauses would hammer LaunchDarkly; longer ones look like a stand-still.
+const RETRY: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10 * 60);
+const PROBE_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(10 * 60);
+/// From the smallest batch to what no sensible host has.
+const IN_FLIGHT: RangeInclusive<usize> = 1_000..=64_000_000_000;
+const COMMIT_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_millis(50)..=Duration::from_secs(60);
+const DRAIN_DEADLINE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(4 * 60);
+
+/// Kafka's own bound on a topic's name.
+const LONGEST_TOPIC: usize = 249;
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+pub(super) fn unmatched(root: &Section<'_>) -> Unmatched {
+    let options = [("ignore", Unmatched::Ignore), ("dead_letter", Unmatched::DeadLetter)];
+    root.choice("unmatched", &options).unwrap_or(Unmatched::Ignore)
+}
+
+pub(super) fn commit_interval(root: &Section<'_>) -> Duration {
+    root.duration("commit_interval", Duration::from_secs(1), &COMMIT_INTERVAL)
+}
+
+pub(super) fn drain_deadline(root: &Section<'_>) -> Duration {
+    root.duration("drain_deadline", Duration::from_secs(20), &DRAIN_DEADLINE)
+}
+
+pub(super) fn batch(root: &Section<'_>) -> BatchSettings {
+    let section = root.section("batch", keys::BATCH);
+    BatchSettings {
+        max_events: section.count("max_events", 5_000, &MAX_EVENTS),
+        max_bytes: section.size("max_bytes", 8_000_000, &MAX_BYTES),
+        linger: section.duration("linger", Duration::from_secs(1), &LINGER),
+    }
+}
+
+pub(super) fn delivery(root: &Section<'_>) -> DeliverySettings {
+    let section = root.section("delivery", keys::DELIVERY);
+    let concurrency = section.count("concurrency", 8, &CONCURRENCY);
+    let settings = DeliverySettings {
+        concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
+        gzip: section.flag("gzip", true),
+        requests_per_second: section
+            .get("requests_per_second")
+            .and_then(|_| NonZeroU32::new(section.count("requests_per_second", 1, &REQUESTS))),
+        request_timeout: section.duration(
+            "request_timeout",
+            Duration::from_secs(30),
+            &REQUEST_TIMEOUT,
+        ),
+        retry_initial: section.duration("retry_initial", Duration::from_millis(200), &RETRY),
+        retry_max: section.duration("retry_max", Duration::from_secs(60), &RETRY),
+        probe_interval: section.duration(
+            "probe_interval",
+            Duration::from_secs(15),
+            &PROBE_INTERVAL,
+        ),
+    };
+    let (initial, max) = (section.at("retry_initial"), section.at("retry_max"));
+    if settings.retry_initial > settings.retry_max && are_sound(root, &[&initial.key, &max.key]) {
+        root.review.mistake(
+            &initial,
+            "is longer than delivery.retry_max",
+            "make the first pause the shorter one",
+        );
+    }
+    settings
+}
+
+pub(super) fn dead_letter(root: &Section<'_>) -> DeadLetterSettings {
+    let section = root.section("dead_letter", keys::DEAD_LETTER);
+    let topic = section.text("topic");
+    if let Some(topic) = topic {
+        check_topic(&section, topic);
+    }
+    DeadLetterSettings {
+        topic: topic.map_or("ldsink.dead-letters", |scalar| &scalar.text).to_owned(),
+        create: section.flag("create", true),
+    }
+}
+
+/// Checks that a text can name a topic: one topic, no pattern.
+pub(super) fn check_topic(section: &Section<'_>, topic: &Scalar) {
+    let review = section.review;
+    if topic.text.starts_with('^') {
+        let problem = format!("{} is a pattern", topic.shown());
+        return review.mistake(&topic.at, problem, "name each topic; patterns are not supported");
+    }
+    if topic.text.len() > LONGEST_TOPIC || matches!(topic.text.as_str(), "." | "..") {
+        let problem = format!("{} cannot name a topic", topic.shown());
+        return review.mistake(&topic.at, problem, "use up to 249 characters, not just dots");
+    }
+    check_name(
+        review,
+        topic,
+        is_key_character,
+        "Kafka's topics have letters, digits, `.`, `_`, `-`",
+    );
+}
+
+pub(super) fn limits(root: &Section<'_>, batch: &BatchSettings) -> LimitSettings {
+    let section = root.section("limits", keys::LIMITS);
+    let limits = LimitSettings {
+        in_flight_bytes: section.size("in_flight_bytes", 64_000_000, &IN_FLIGHT),
+        partition_in_flight_bytes: section.size(
+            "partition_in_flight_bytes",
+            16_000_000,
+            &IN_FLIGHT,
+        ),
+    };
+    let (all, one) = (section.at("in_flight_bytes"), section.at("partition_in_flight_bytes"));
+    if limits.partition_in_flight_bytes > limits.in_flight_bytes
+        && are_sound(root, &[&all.key, &one.key])
+    {
+        root.review.mistake(
+            &one,
+            "is more than limits.in_flight_bytes, the limit of all partitions together",
+            "lower it, or raise the other",
+        );
+    }
+    if batch.max_bytes > limits.partition_in_flight_bytes
+        && are_sound(root, &["batch.max_bytes", &one.key])
+    {
+        root.review.mistake(
+            &one,
+            "is less than batch.max_bytes, so a full batch would never fit",
+            "raise it, or lower the other",
+        );
+    }
+    limits
+}
+
+fn are_sound(root: &Section<'_>, keys: &[&str]) -> bool {
+    keys.iter().all(|key| root.review.is_sound(key))
+}
+
+pub(super) fn admin(root: &Section<'_>) -> AdminSettings {
+    let section = root.section("admin", keys::ADMIN);
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 9464));
+    let Some(listen) = section.text("listen") else { return AdminSettings { listen: default } };
+    let address = listen.text.parse().unwrap_or_else(|_| {
+        let problem = format!("{} is not an address with a port", listen.shown());
+        let remedy = "write numbers, like 127.0.0.1:9464 or 0.0.0.0:9464";
+        section.review.mistake(&listen.at, problem, remedy);
+        default
+    });
+    AdminSettings { listen: address }
+}
+
+pub(super) fn log(root: &Section<'_>) -> LogSettings {
+    let section = root.section("log", keys::LOG);
+    let level = section.text("level");
+    if let Some(level) = level {
+        check_filter(&section, level);
+    }
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    LogSettings {
+        filter: level.map_or("info", |scalar| &scalar.text).to_owned(),
+        format: section.choice("format", &formats).unwrap_or(LogFormat::Text),
+    }
+}
+
+/// The filter's own parser takes any bare word for a module's name, so `inof` would silence
+/// everything else: a bare word must be a level.
+fn check_filter(section: &Section<'_>, level: &Scalar) {
+    let is_bare = |part: &&str| !part.is_empty() && !part.contains(['=', '[', ':']);
+    let mut bare = level.text.split(',').map(str::trim).filter(is_bare);
+    let unknown = bare.find(|word| !LEVELS.contains(&word.to_lowercase().as_str()));
+    if let Some(word) = unknown {
+        let remedy = if level.is_secret() {
+            format!("one of {}", LEVELS.join(", "))
+        } else {
+            suggestion(word, &LEVELS)
+        };
+        let problem = format!("{} names no level", level.shown());
+        section.review.mistake(&level.at, problem, remedy);
+    } else if EnvFilter::builder().parse(&level.text).is_err() {
+        let problem = format!("{} is not a log filter", level.shown());
+        let remedy = "write a level, or levels by module: info,ldsink::pipeline=debug";
+        section.review.mistake(&level.at, problem, remedy);
+    }
+}
