@@ -1,2 +1,7 @@
-//! Entry point.
-fn main() {}
+//! The `ldsink` binary: everything is in the library, so that tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ldsink::cli::main()
+}

@@ -45,6 +45,22 @@ pub struct CommitEntry {
 // === impl Settlement ===
 
 impl Settlement {
+    /// Whose settlement it is.
+    pub fn place(&self) -> (&Partition, Epoch) {
+        match self {
+            Self::Batch { partition, epoch, .. } => (partition, *epoch),
+            Self::DeadLetter { slot } => (&slot.partition, slot.epoch),
+        }
+    }
+
+    /// Bytes to give back to the in-flight budget.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Batch { bytes, .. } => *bytes,
+            Self::DeadLetter { slot } => slot.bytes,
+        }
+    }
+
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Batch { .. } => Outcome::Delivered,

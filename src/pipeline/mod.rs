@@ -1,10 +1,26 @@
-//! The story.
+//! From Kafka to LaunchDarkly and back: the stages in the order a record meets them.
+//!
+//! | stage | turns | into | runs on |
+//! |---|---|---|---|
+//! | [`source`] | Kafka's partitions | borrowed records | the consumer thread |
+//! | [`decode`] | bytes | a change | the same, pure |
+//! | [`route`] | a change | operations | the same, pure |
+//! | [`batch`] | operations | a batch | the same, pure |
+//! | [`deliver`] | a batch | a request, and its answer into a settlement | async tasks |
+//! | [`dead_letter`] | a refused record | a record of the dead-letter topic | async tasks |
+//! | [`ack`] | settlements | a low watermark | the consumer thread, pure |
+//! | [`commit`] | watermarks | commits that are due | the same, pure |
+//!
+//! [`path`] joins the pure stages on the consumer thread. What crosses to the async side is a full
+//! batch, never a record.
+
 pub mod ack;
 pub mod batch;
 pub mod commit;
 pub mod dead_letter;
 pub mod decode;
 pub mod deliver;
+pub mod path;
 pub mod route;
 pub mod settings;
 pub mod source;

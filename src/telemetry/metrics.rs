@@ -8,6 +8,11 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+/// A single labelled counter, resolved once and moved often.
+pub type Counter = IntCounter;
+/// A single gauge.
+pub type LevelGauge = IntGauge;
+
 /// From a record that just came to one that waited out an outage.
 const LATENCY_BUCKETS: [f64; 14] =
     [0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0];

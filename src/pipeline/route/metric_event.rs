@@ -23,11 +23,11 @@ use crate::model::outcome::RefusalReason;
 /// What stopped a mapping, and at which field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {detail}")]
-pub struct MapError {
-    pub reason: RefusalReason,
+pub(super) struct MapError {
+    pub(super) reason: RefusalReason,
     /// The field of the mapping, e.g. `context.user`.
-    pub field: String,
-    pub detail: String,
+    field: String,
+    detail: String,
 }
 
 /// The compiled mapping of one route.

@@ -64,7 +64,7 @@ pub trait Intake {
     /// What may be committed for these partitions now.
     fn progress(&self, partitions: &[Partition]) -> Vec<CommitEntry>;
     /// A commit has ended.
-    fn committed(&mut self, entries: Vec<CommitEntry>, result: Result<(), String>, now: Instant);
+    fn committed(&mut self, entries: Vec<CommitEntry>, succeeded: bool, now: Instant);
     /// Partitions are no longer ours; answers that come later change nothing.
     fn revoked(&mut self, partitions: &[Partition]);
 }
@@ -230,7 +230,7 @@ impl<I: Intake> Source<I> {
             let seconds = crate::telemetry::clock::now_ms() as f64 / 1_000.0;
             metrics.last_commit_seconds.set(seconds);
         }
-        self.intake.committed(entries, result.map_err(|e| e.to_string()), now);
+        self.intake.committed(entries, result.is_ok(), now);
     }
 
     fn pause(&mut self, partitions: Vec<Partition>) {

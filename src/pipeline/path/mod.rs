@@ -4,13 +4,12 @@
 //! batch or a dead letter; what comes back is a settlement.
 //!
 //! # Invariants
-//! - P1: every record taken is opened in its partition's ledger once, with as many obligations as
+//! - W1: every record taken is opened in its partition's ledger once, with as many obligations as
 //!   it has batches and dead letters.
-//! - P2: a record is mapped as a whole: when one of its routes refuses it, none of its operations
+//! - W2: a record is mapped as a whole: when one of its routes refuses it, none of its operations
 //!   is sent, so that a replay after mending counts each of them once.
-//! - P3: a settlement of an earlier assignment changes nothing.
-//! - P4: what is in flight stays within its limits, but for the records of one turn and for one
-//!   batch per partition.
+//! - W3: a settlement of an earlier assignment changes nothing.
+//! - W4: what is in flight stays within its limits, but for the records of one turn.
 //!
 //! Not here: Kafka (`source`), LaunchDarkly (`deliver`).
 
@@ -30,7 +29,7 @@ use self::partition::{Mapped, PartitionPath};
 use super::commit::CommitSchedule;
 use super::route::Router;
 use super::route::projection::Picks;
-use super::settings::{LimitSettings, PipelineSettings, Unmatched};
+use super::settings::{LimitSettings, PipelineSettings};
 use super::source::{Intake, Turn};
 use crate::model::batch::EventBatch;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal};
@@ -60,7 +59,10 @@ pub struct Path {
     books: Books,
     commits: CommitSchedule,
     counters: PathCounters,
+    /// Reused from record to record.
     picks: Picks,
+    /// Reused from turn to turn; empty in between.
+    cut: Vec<EventBatch>,
     /// When the first open batch is to be cut.
     cut_due: Option<Instant>,
 }
@@ -78,6 +80,7 @@ impl Path {
             commits: CommitSchedule::new(settings.commit_interval),
             counters: PathCounters::new(metrics, &settings.routes),
             picks: Picks::default(),
+            cut: Vec::new(),
             cut_due: None,
             settings,
             outlets,
@@ -85,42 +88,26 @@ impl Path {
         }
     }
 
-    fn send(outlets: &Outlets, batch: EventBatch) {
-        let lane = outlets.lanes.get(batch.target.0);
-        if lane.is_none_or(|lane| lane.send(batch).is_err()) {
-            // The lanes outlive the consumer thread; without one the record stays unsettled, is not
-            // committed, and is read again after the restart that this calls for.
-            tracing::error!("a lane is gone");
+    fn send_cut(&mut self) {
+        for batch in self.cut.drain(..) {
+            let lane = self.outlets.lanes.get(batch.target.0);
+            if lane.is_none_or(|lane| lane.send(batch).is_err()) {
+                // The lanes outlive this thread unless they panicked, which ends the process; the
+                // batch is not settled, so its records are read again.
+                tracing::error!("a lane is gone");
+            }
         }
     }
 
-    fn refuse(&mut self, at: usize, record: &Record<'_>, refusal: Refusal) {
-        let Some(partition) = self.books.partition_mut(at) else { return };
-        let record = record.to_owned();
-        let slot = Slot {
-            partition: partition.id().clone(),
-            epoch: partition.epoch(),
-            offset: record.offset,
-            bytes: record.size(),
-        };
-        partition.ledger.take(record.offset, 1);
-        self.books.add_bytes(at, slot.bytes);
-        let letter = DeadLetter { origin: DeadLetterOrigin::Copied(record), refusal, slot };
-        if self.outlets.dead_letters.send(letter).is_err() {
-            tracing::error!("the dead-letter stage is gone");
-        }
-    }
-
-    fn apply(&mut self, settlement: Settlement) {
-        let (outcome, bytes) = (settlement.outcome(), settlement.bytes());
+    fn apply(&mut self, settlement: &Settlement) {
         let (partition, epoch) = settlement.place();
-        let Some(at) = self.books.find(partition, epoch) else {
+        let Some(state) = self.books.find(partition, epoch) else {
             tracing::debug!(%partition, "settlement of an earlier assignment");
             return;
         };
-        self.books.subtract_bytes(at, bytes);
-        let Some(state) = self.books.partition_mut(at) else { return };
-        match &settlement {
+        state.subtract_in_flight(settlement.bytes());
+        let outcome = settlement.outcome();
+        match settlement {
             Settlement::Batch { marks, .. } => state.ledger.settle(marks, outcome),
             Settlement::DeadLetter { slot } => state.ledger.settle_one(slot.offset, outcome),
         }
@@ -129,7 +116,7 @@ impl Path {
 
     fn apply_settlements(&mut self) {
         while let Ok(settlement) = self.settlements.try_recv() {
-            self.apply(settlement);
+            self.apply(&settlement);
         }
     }
 
@@ -137,41 +124,33 @@ impl Path {
         if self.cut_due.is_none_or(|due| due > now) {
             return;
         }
-        for partition in self.books.partitions_mut() {
-            partition.cut_due(now, |batch| Self::send(&self.outlets, batch));
+        for partition in self.books.all_mut() {
+            partition.cut_due(now, &mut self.cut);
         }
-        self.cut_due = self.books.partitions().filter_map(PartitionPath::cut_deadline).min();
+        self.cut_due = self.books.all().filter_map(PartitionPath::cut_deadline).min();
     }
 
     /// Pauses what is over its limit and resumes what is well below it.
     fn balance(&mut self, now: Instant, turn: &mut Turn) {
         let LimitSettings { in_flight_bytes, partition_in_flight_bytes } = self.settings.limits;
-        let total = self.books.total_bytes();
-        let all_full = total > in_flight_bytes;
-        let all_low = total <= in_flight_bytes / 2;
-        let mut flush = false;
-        for partition in self.books.partitions_mut() {
+        let total = self.books.bytes();
+        let (all_full, all_low) = (total > in_flight_bytes, total <= in_flight_bytes / 2);
+        for partition in self.books.all_mut() {
             let bytes = partition.bytes();
             let full = all_full || bytes > partition_in_flight_bytes;
-            if full && partition.pause(now) {
-                flush = true;
-                turn.pause.push(partition.id().clone());
-            }
             let low = all_low && bytes <= partition_in_flight_bytes / 2;
-            if low && partition.resume(now, LEAST_PAUSE) {
+            if full && partition.pause(now) {
+                // What waits to fill up would wait in vain while nothing comes in.
+                partition.cut_all(&mut self.cut);
+                turn.pause.push(partition.id().clone());
+            } else if low && partition.resume(now, LEAST_PAUSE) {
                 turn.resume.push(partition.id().clone());
-            }
-        }
-        if flush {
-            // What waits to fill up would wait in vain while nothing comes in.
-            for partition in self.books.partitions_mut().filter(|p| p.is_paused()) {
-                partition.cut_all(|batch| Self::send(&self.outlets, batch));
             }
         }
     }
 
     fn note_progress(&mut self, now: Instant) {
-        for partition in self.books.partitions_mut() {
+        for partition in self.books.all_mut() {
             if let Some(entry) = partition.new_progress() {
                 self.commits.advance(entry, now);
             }
@@ -190,35 +169,31 @@ impl Intake for Path {
     }
 
     fn record(&mut self, record: &Record<'_>, now: Instant) {
-        let Some(at) = self.books.locate(record.topic, record.partition) else {
+        let Some(partition) = self.books.of_record(record.topic, record.partition) else {
             tracing::debug!(?record, "record of a partition that is not ours");
             return;
         };
-        let Some(partition) = self.books.partition_mut(at) else { return };
         if partition.ledger.has_taken(record.offset) {
             return;
         }
-        partition.count_read();
-        let mapped =
-            partition.map(record, &mut self.picks, &self.counters, self.settings.unmatched);
-        match mapped {
+        match partition.map(record, &mut self.picks, &self.counters, self.settings.unmatched) {
             Ok(Mapped::Operations) => {
-                let before = partition.open_bytes();
-                let mut cut = None;
-                let obligations = partition.seal(record, now, |batch| {
-                    Self::send(&self.outlets, batch);
-                    cut = Some(());
-                });
-                partition.ledger.take(record.offset, obligations);
-                let deadline = partition.cut_deadline();
-                self.cut_due = [self.cut_due, deadline].into_iter().flatten().min();
-                let _ = (before, cut);
+                partition.seal(record, now, &mut self.cut);
+                self.cut_due = self.cut_due.into_iter().chain(partition.cut_deadline()).min();
+                if !self.cut.is_empty() {
+                    self.send_cut();
+                }
             }
             Ok(Mapped::Filtered) => {
                 partition.ledger.take(record.offset, 0);
                 self.counters.closed(partition.ledger.take_closed());
             }
-            Err(refusal) => self.refuse(at, record, refusal),
+            Err(refusal) => {
+                let letter = dead_letter(partition, record, refusal);
+                if self.outlets.dead_letters.send(letter).is_err() {
+                    tracing::error!("the dead-letter stage is gone");
+                }
+            }
         }
     }
 
@@ -227,10 +202,67 @@ impl Intake for Path {
         self.apply_settlements();
         self.cut_due_batches(now);
         self.balance(now, &mut turn);
+        self.send_cut();
         self.note_progress(now);
-        self.counters.in_flight(self.books.total_bytes(), self.books.waiting());
+        self.counters.in_flight(self.books.bytes(), self.books.waiting());
         turn.commit = self.commits.take_due(now);
-        turn.next = [self.cut_due, self.commits.deadline()].into_iter().flatten().min();
+        turn.next = self.cut_due.into_iter().chain(self.commits.deadline()).min();
         turn
     }
+
+    fn flush(&mut self, partitions: &[Partition]) {
+        for partition in self.books.all_mut().filter(|p| partitions.contains(p.id())) {
+            partition.cut_all(&mut self.cut);
+        }
+        self.send_cut();
+    }
+
+    fn is_drained(&self, partitions: &[Partition]) -> bool {
+        self.books.some(partitions).all(|partition| partition.ledger.is_settled())
+    }
+
+    fn await_settlement(&mut self, timeout: Duration) {
+        if let Ok(settlement) = self.settlements.recv_timeout(timeout) {
+            self.apply(&settlement);
+            self.apply_settlements();
+        }
+    }
+
+    fn progress(&self, partitions: &[Partition]) -> Vec<CommitEntry> {
+        self.books
+            .some(partitions)
+            .filter_map(PartitionPath::progress)
+            .filter(|entry| self.commits.is_news(entry))
+            .collect()
+    }
+
+    fn committed(&mut self, mut entries: Vec<CommitEntry>, succeeded: bool, now: Instant) {
+        // What was committed for an earlier assignment says nothing about the present one.
+        entries.retain(|entry| self.books.find(&entry.partition, entry.epoch).is_some());
+        self.commits.finish(entries, succeeded, now);
+    }
+
+    fn revoked(&mut self, partitions: &[Partition]) {
+        for id in partitions {
+            self.books.close(id);
+            self.commits.forget(id);
+        }
+        self.counters.in_flight(self.books.bytes(), self.books.waiting());
+    }
 }
+
+fn dead_letter(partition: &mut PartitionPath, record: &Record<'_>, refusal: Refusal) -> DeadLetter {
+    let record = record.to_owned();
+    let slot = Slot {
+        partition: partition.id().clone(),
+        epoch: partition.epoch(),
+        offset: record.offset,
+        bytes: record.size(),
+    };
+    partition.ledger.take(record.offset, 1);
+    partition.add_in_flight(slot.bytes);
+    DeadLetter { origin: DeadLetterOrigin::Copied(record), refusal, slot }
+}
+
+#[cfg(test)]
+mod tests;

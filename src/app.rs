@@ -1,0 +1,242 @@
+//! Puts the parts together and runs them: the only file that knows every part.
+//!
+//! ```text
+//! Kafka ─▶ source (thread) ─▶ path ─▶ lanes ─▶ LaunchDarkly
+//!              ▲                │        │
+//!              │                ▼        ▼
+//!              │            dead letters ─▶ Kafka
+//!              └── settlements ◀─────────┘
+//! ```
+//!
+//! Ending: the source drains and leaves first, then what it fed is abandoned, then the admin
+//! address closes.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::kafka::startup::{Needs, StartupError, check};
+use crate::launchdarkly::events::{BodyCompression, EventsClient, EventsClientError};
+use crate::model::outcome::DeadLetter;
+use crate::model::progress::Settlement;
+use crate::pipeline::dead_letter::{DeadLetterError, DeadLetterReports, DeadLetters};
+use crate::pipeline::deliver::{EventLane, LaneReports};
+use crate::pipeline::path::{Outlets, Path};
+use crate::pipeline::source::{Reports, Source, SourceError, Stop, Stopped};
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::tasks::{TaskFailure, TaskSet};
+use crate::telemetry::admin::{Admin, AdminError};
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::{Metrics, MetricsError};
+
+/// Beyond the drain deadline: the last commit and leaving the group.
+const LEAVE: Duration = Duration::from_secs(15);
+/// The part's name in `/ready` until the pipeline runs.
+const STARTING: &str = "startup";
+
+/// A service that is bound to its admin address and not running yet.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    admin: Admin,
+    reports: Reports,
+}
+
+/// Why the service cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error(transparent)]
+    Startup(#[from] StartupError),
+    #[error(transparent)]
+    Events(#[from] EventsClientError),
+    #[error(transparent)]
+    DeadLetters(#[from] DeadLetterError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Task(#[from] TaskFailure),
+    #[error("the consumer thread did not end within {0:?} after it was told to")]
+    Stuck(Duration),
+}
+
+impl App {
+    /// Binds the admin address.
+    pub async fn bind(config: Config) -> Result<Self, AppError> {
+        let (health, metrics) = (Arc::new(Health::default()), Metrics::new()?);
+        health.beat();
+        health.fault(STARTING, "connecting to kafka");
+        let admin = Admin::bind(config.admin, Arc::clone(&health), metrics.clone()).await?;
+        Ok(Self { config, admin, reports: Reports { health, metrics } })
+    }
+
+    /// Where `/metrics`, `/live` and `/ready` are.
+    pub fn admin_address(&self) -> std::net::SocketAddr {
+        self.admin.address()
+    }
+
+    /// Runs until a stop is requested or something fails for good.
+    pub async fn run(self, shutdown: Shutdown) -> Result<Stopped, AppError> {
+        let Self { config, admin, reports } = self;
+        let failed = CancellationToken::new();
+        let tasks = TaskSet::new(failed.clone());
+        let admin_stop = CancellationToken::new();
+        tasks.spawn("admin", admin.serve(admin_stop.clone()));
+        let abandoned = CancellationToken::new();
+        let ended =
+            Running { config, reports, tasks: tasks.clone(), failed, abandoned: abandoned.clone() }
+                .run(shutdown)
+                .await;
+        abandoned.cancel();
+        admin_stop.cancel();
+        if matches!(ended, Err(AppError::Stuck(_))) {
+            // Waiting for a stuck thread would hang here as well.
+            return ended;
+        }
+        match tasks.join().await.into_iter().next() {
+            Some(failure) => Err(failure.into()),
+            None => ended,
+        }
+    }
+}
+
+/// What the running parts share.
+struct Running {
+    config: Config,
+    reports: Reports,
+    tasks: TaskSet,
+    /// Cancelled when a task panics.
+    failed: CancellationToken,
+    /// Cancelled when nobody waits for settlements any more.
+    abandoned: CancellationToken,
+}
+
+impl Running {
+    async fn run(self, shutdown: Shutdown) -> Result<Stopped, AppError> {
+        tokio::select! {
+            checked = self.check_kafka() => checked?,
+            () = shutdown.requested.cancelled() => return Ok(Stopped::Clean),
+        }
+        let (settle, settlements) = channel();
+        let (dead_letters, incoming) = mpsc::unbounded_channel();
+        self.start_dead_letters(settle.clone(), incoming)?;
+        let lanes = self.start_lanes(&settle, &dead_letters)?;
+        let path = Path::new(
+            self.config.pipeline.clone(),
+            Outlets { lanes, dead_letters },
+            settlements,
+            &self.reports.metrics,
+        );
+        self.reports.health.heal(STARTING);
+        self.run_source(path, shutdown).await
+    }
+
+    async fn check_kafka(&self) -> Result<(), AppError> {
+        let settings = self.config.kafka.clone();
+        let needs = Needs {
+            topics: self.config.pipeline.topics(),
+            dead_letter_topic: self.config.pipeline.dead_letter.topic.clone(),
+            create_dead_letter_topic: self.config.pipeline.dead_letter.create,
+        };
+        tracing::info!(
+            servers = settings.bootstrap_servers,
+            group = settings.group_id,
+            topics = ?needs.topics,
+            "connecting to kafka"
+        );
+        let (tell, told) = oneshot::channel();
+        self.tasks.spawn_blocking("kafka_check", move || {
+            if tell.send(check(&settings, &needs)).is_err() {
+                tracing::debug!("stopped while kafka was being checked");
+            }
+        });
+        // The sender is only dropped unsent by a panic, which the task set reports.
+        told.await.unwrap_or(Ok(())).map_err(AppError::from)
+    }
+
+    fn start_dead_letters(
+        &self,
+        settlements: Sender<Settlement>,
+        incoming: mpsc::UnboundedReceiver<DeadLetter>,
+    ) -> Result<(), AppError> {
+        let reports = DeadLetterReports {
+            settlements,
+            health: Arc::clone(&self.reports.health),
+            metrics: self.reports.metrics.clone(),
+        };
+        let topic = self.config.pipeline.dead_letter.topic.clone();
+        let stage = DeadLetters::new(&self.config.kafka, topic, reports, self.abandoned.clone())?;
+        self.tasks.spawn("dead_letters", Arc::new(stage).run(incoming, self.tasks.clone()));
+        Ok(())
+    }
+
+    fn start_lanes(
+        &self,
+        settlements: &Sender<Settlement>,
+        dead_letters: &mpsc::UnboundedSender<DeadLetter>,
+    ) -> Result<Vec<mpsc::UnboundedSender<crate::model::batch::EventBatch>>, AppError> {
+        let delivery = &self.config.pipeline.delivery;
+        let compression = if delivery.gzip { BodyCompression::Gzip } else { BodyCompression::None };
+        let mut lanes = Vec::new();
+        for target in &self.config.targets {
+            let client = EventsClient::new(target, compression, delivery.request_timeout)?;
+            let reports = LaneReports {
+                settlements: settlements.clone(),
+                dead_letters: dead_letters.clone(),
+                health: Arc::clone(&self.reports.health),
+                metrics: self.reports.metrics.clone(),
+            };
+            let lane = EventLane::new(
+                target.name.clone(),
+                client,
+                delivery.clone(),
+                reports,
+                self.abandoned.clone(),
+            );
+            let (send, batches) = mpsc::unbounded_channel();
+            self.tasks.spawn("lane", Arc::new(lane).run(batches, self.tasks.clone()));
+            lanes.push(send);
+        }
+        Ok(lanes)
+    }
+
+    async fn run_source(&self, path: Path, shutdown: Shutdown) -> Result<Stopped, AppError> {
+        let drain_deadline = self.config.pipeline.drain_deadline;
+        let topics = self.config.pipeline.topics();
+        let reports = self.reports.clone();
+        let source = Source::new(&self.config.kafka, &topics, drain_deadline, path, reports)?;
+        let stop =
+            Stop { requested: shutdown.requested.child_token(), immediate: shutdown.immediate };
+        let source_stop = stop.clone();
+        let (tell, told) = oneshot::channel();
+        self.tasks.spawn_blocking("consumer", move || {
+            if tell.send(source.run(&source_stop)).is_err() {
+                tracing::debug!("nobody waits for the consumer thread");
+            }
+        });
+        let mut told = told;
+        tokio::select! {
+            // The sender is only dropped unsent by a panic, which the task set reports.
+            ended = &mut told => return ended.unwrap_or(Ok(Stopped::Unfinished)).map_err(AppError::from),
+            () = stop.requested.cancelled() => {}
+            () = self.failed.cancelled() => {
+                // A dead part cannot settle anything, so there is nothing to drain for.
+                stop.immediate.cancel();
+                stop.requested.cancel();
+            }
+        }
+        tracing::info!(deadline = ?drain_deadline, "draining");
+        let patience = drain_deadline + LEAVE;
+        match tokio::time::timeout(patience, told).await {
+            Ok(ended) => ended.unwrap_or(Ok(Stopped::Unfinished)).map_err(AppError::from),
+            Err(_) => Err(AppError::Stuck(patience)),
+        }
+    }
+}

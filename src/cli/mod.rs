@@ -1,0 +1,133 @@
+//! The command line: one file per command, each thin.
+
+mod check;
+mod completions;
+mod run;
+mod sandbox;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::kafka::connection::compiled_in;
+use crate::runtime::shutdown::Shutdown;
+
+/// How a command ends, as its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Success = 0,
+    /// Something failed while running, or a demo lost or repeated an event.
+    Failure = 1,
+    /// The command line or the configuration is mistaken.
+    Usage = 2,
+    /// Kafka cannot be reached or lacks a topic.
+    Startup = 3,
+    /// Stopped before everything in flight was settled; it is read again after the next start.
+    Unfinished = 4,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  success
+  1  a failure while running
+  2  a mistake in the command line or the configuration
+  3  Kafka cannot be reached or lacks a topic
+  4  stopped before everything in flight was settled (nothing is lost: it is read again)";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "ldsink",
+    version,
+    about = "Streams change events from Apache Kafka into LaunchDarkly",
+    after_long_help = AFTER_HELP,
+    propagate_version = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Check(check::CheckArgs),
+    Sandbox(sandbox::SandboxArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Parses the command line and runs the command to its end.
+pub fn main() -> ExitCode {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit.into(),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("the asynchronous runtime cannot be started: {error}"));
+            return Exit::Failure.into();
+        }
+    };
+    let exit = runtime.block_on(execute(cli.command));
+    // A thread that is stuck must not keep the process from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    exit.into()
+}
+
+fn parse() -> Result<Cli, Exit> {
+    use clap::{CommandFactory, FromArgMatches};
+    let matches = Cli::command().long_version(long_version()).try_get_matches();
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
+        let printed = error.print();
+        if printed.is_err() || error.use_stderr() { Exit::Usage } else { Exit::Success }
+    })
+}
+
+/// The version, and what the Kafka client was built with.
+fn long_version() -> String {
+    let kafka =
+        compiled_in().unwrap_or_else(|error| format!("librdkafka cannot be asked: {error}"));
+    format!("{}\n{kafka}", env!("CARGO_PKG_VERSION"))
+}
+
+async fn execute(command: Command) -> Exit {
+    match command {
+        Command::Run(args) => run::run(args, listen()).await,
+        Command::Check(args) => check::check(&args),
+        Command::Sandbox(args) => sandbox::serve(args, listen()).await,
+        Command::Completions(args) => completions::print(args),
+    }
+}
+
+/// Begins to listen to the operating system's stop signals.
+fn listen() -> Shutdown {
+    let shutdown = Shutdown::default();
+    let heard = shutdown.clone();
+    // Lives as long as the process: a second signal must be heard until the very end.
+    #[expect(clippy::disallowed_methods, reason = "the signal listener belongs to the process")]
+    tokio::spawn(async move {
+        if let Err(error) = heard.listen().await {
+            tracing::error!(%error, "stop signals cannot be heard");
+        }
+    });
+    shutdown
+}
+
+/// Prints a result to stdout.
+#[expect(clippy::print_stdout, reason = "results of commands go to stdout")]
+fn print(text: &str) {
+    println!("{text}");
+}
+
+/// Tells a person something on stderr.
+#[expect(clippy::print_stderr, reason = "messages for people go to stderr")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}

@@ -1,0 +1,61 @@
+//! `ldsink run`: the service.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Exit, say};
+use crate::app::{App, AppError};
+use crate::config::Config;
+use crate::kafka::connection::compiled_in;
+use crate::pipeline::source::Stopped;
+use crate::runtime::shutdown::Shutdown;
+use crate::telemetry::logging::{self, Chain};
+
+/// Stream change events from Kafka into LaunchDarkly until stopped.
+///
+/// SIGTERM or Ctrl-C drains what is in flight, commits and leaves the group; a second one ends at
+/// once, and what was in flight is read again after the next start.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "ldsink.yaml")]
+    config: PathBuf,
+}
+
+pub(super) async fn run(args: RunArgs, shutdown: Shutdown) -> Exit {
+    let config = match Config::load(&args.config) {
+        Ok(config) => config,
+        Err(error) => {
+            say(&Chain(&error).to_string());
+            return Exit::Usage;
+        }
+    };
+    logging::start(&config.log);
+    match service(config, shutdown).await {
+        Ok(Stopped::Clean) => {
+            tracing::info!("stopped; everything taken was settled and committed");
+            Exit::Success
+        }
+        Ok(Stopped::Unfinished) => {
+            tracing::warn!("stopped before everything was settled; it is read again");
+            Exit::Unfinished
+        }
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "ldsink cannot go on");
+            if matches!(error, AppError::Startup(_)) { Exit::Startup } else { Exit::Failure }
+        }
+    }
+}
+
+async fn service(config: Config, shutdown: Shutdown) -> Result<Stopped, AppError> {
+    let kafka = compiled_in().unwrap_or_default();
+    let app = App::bind(config).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        kafka,
+        admin = %app.admin_address(),
+        "ldsink starts"
+    );
+    app.run(shutdown).await
+}

@@ -1,0 +1,83 @@
+//! The assigned partitions, found by a record's place or by a settlement's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::partition::PartitionPath;
+use crate::model::progress::Epoch;
+use crate::model::record::Partition;
+use crate::pipeline::route::TopicRoutes;
+use crate::pipeline::settings::BatchSettings;
+use crate::telemetry::metrics::Counter;
+
+/// All partitions of the current assignment.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    partitions: Vec<PartitionPath>,
+    index: HashMap<Partition, usize>,
+    /// Where the last record was: records come in runs from one partition.
+    current: usize,
+    /// Counts assignments, so that no two of one partition share an epoch.
+    epoch: Epoch,
+}
+
+impl Books {
+    pub(super) fn open(
+        &mut self,
+        id: Partition,
+        routes: Arc<TopicRoutes>,
+        batch: BatchSettings,
+        read: Counter,
+    ) {
+        self.close(&id);
+        self.epoch = Epoch(self.epoch.0 + 1);
+        self.index.insert(id.clone(), self.partitions.len());
+        self.partitions.push(PartitionPath::new(id, self.epoch, routes, batch, read));
+    }
+
+    pub(super) fn close(&mut self, id: &Partition) {
+        let Some(at) = self.index.remove(id) else { return };
+        self.partitions.swap_remove(at);
+        if let Some(moved) = self.partitions.get(at) {
+            self.index.insert(moved.id().clone(), at);
+        }
+    }
+
+    /// Finds the partition of a record.
+    pub(super) fn of_record(&mut self, topic: &str, number: i32) -> Option<&mut PartitionPath> {
+        let is_it = |p: &PartitionPath| p.id().number == number && &*p.id().topic == topic;
+        if !self.partitions.get(self.current).is_some_and(is_it) {
+            self.current = self.partitions.iter().position(is_it)?;
+        }
+        self.partitions.get_mut(self.current)
+    }
+
+    /// Finds a partition as it was assigned in `epoch`.
+    pub(super) fn find(&mut self, id: &Partition, epoch: Epoch) -> Option<&mut PartitionPath> {
+        let partition = self.partitions.get_mut(*self.index.get(id)?)?;
+        (partition.epoch() == epoch).then_some(partition)
+    }
+
+    pub(super) fn some<'b>(
+        &'b self,
+        ids: &'b [Partition],
+    ) -> impl Iterator<Item = &'b PartitionPath> {
+        ids.iter().filter_map(|id| self.partitions.get(*self.index.get(id)?))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &PartitionPath> {
+        self.partitions.iter()
+    }
+
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut PartitionPath> {
+        self.partitions.iter_mut()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.partitions.iter().map(PartitionPath::bytes).sum()
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.partitions.iter().map(|partition| partition.ledger.waiting()).sum()
+    }
+}

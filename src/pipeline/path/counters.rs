@@ -1,0 +1,83 @@
+//! The path's metrics, with their labels resolved once instead of once per record.
+
+use std::collections::HashMap;
+
+use crate::model::outcome::FilterReason;
+use crate::pipeline::ack::Closed;
+use crate::pipeline::route::RouteId;
+use crate::pipeline::route::settings::RouteSettings;
+use crate::telemetry::metrics::{Counter, LevelGauge, Metrics};
+
+/// Handles of all metrics that records move.
+#[derive(Debug)]
+pub(super) struct PathCounters {
+    metrics: Metrics,
+    delivered: Counter,
+    filtered: Counter,
+    dead_lettered: Counter,
+    /// By route.
+    routes: Vec<RouteCounters>,
+    in_flight_bytes: LevelGauge,
+    in_flight_records: LevelGauge,
+}
+
+#[derive(Debug)]
+struct RouteCounters {
+    operations: Counter,
+    filtered: HashMap<FilterReason, Counter>,
+}
+
+impl PathCounters {
+    pub(super) fn new(metrics: &Metrics, routes: &[RouteSettings]) -> Self {
+        let outcome = |label| metrics.records.with_label_values(&[label]);
+        let routes = routes.iter().map(|route| RouteCounters {
+            operations: metrics
+                .operations
+                .with_label_values(&[route.name.as_str(), "metric_event"]),
+            filtered: FilterReason::ALL
+                .into_iter()
+                .map(|reason| {
+                    let labels = [route.name.as_str(), reason.as_str()];
+                    (reason, metrics.filtered.with_label_values(&labels))
+                })
+                .collect(),
+        });
+        Self {
+            delivered: outcome("delivered"),
+            filtered: outcome("filtered"),
+            dead_lettered: outcome("dead_lettered"),
+            routes: routes.collect(),
+            in_flight_bytes: metrics.in_flight_bytes.clone(),
+            in_flight_records: metrics.in_flight_records.clone(),
+            metrics: metrics.clone(),
+        }
+    }
+
+    /// The counter of records read from a topic.
+    pub(super) fn records_read(&self, topic: &str) -> Counter {
+        self.metrics.records_read.with_label_values(&[topic])
+    }
+
+    pub(super) fn operation(&self, route: RouteId) {
+        if let Some(counters) = self.routes.get(route.0) {
+            counters.operations.inc();
+        }
+    }
+
+    pub(super) fn filtered(&self, route: RouteId, reason: FilterReason) {
+        if let Some(counter) = self.routes.get(route.0).and_then(|r| r.filtered.get(&reason)) {
+            counter.inc();
+        }
+    }
+
+    pub(super) fn closed(&self, closed: Closed) {
+        self.delivered.inc_by(closed.delivered);
+        self.filtered.inc_by(closed.filtered);
+        self.dead_lettered.inc_by(closed.dead_lettered);
+    }
+
+    pub(super) fn in_flight(&self, bytes: usize, records: usize) {
+        self.in_flight_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.in_flight_records.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+}

@@ -1,0 +1,273 @@
+//! One assigned partition: its routes, what is being collected of it, and its ledger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::counters::PathCounters;
+use crate::model::batch::EventBatch;
+use crate::model::outcome::{FilterReason, Refusal, RefusalReason, Stage};
+use crate::model::progress::{CommitEntry, Epoch, NextOffset};
+use crate::model::record::{Partition, Record};
+use crate::pipeline::ack::{Ledger, SLOT_BYTES};
+use crate::pipeline::batch::OpenBatch;
+use crate::pipeline::decode::{Decoded, decode};
+use crate::pipeline::route::projection::Picks;
+use crate::pipeline::route::{FormatGroup, RouteError, Routed, TopicRoutes};
+use crate::pipeline::settings::{BatchSettings, Unmatched};
+use crate::telemetry::metrics::Counter;
+
+/// A partition on the path.
+#[derive(Debug)]
+pub(super) struct PartitionPath {
+    id: Partition,
+    epoch: Epoch,
+    routes: Arc<TopicRoutes>,
+    /// One per target that the topic feeds.
+    open: Vec<OpenBatch>,
+    pub(super) ledger: Ledger,
+    /// Bytes of batches and dead letters on their way.
+    in_flight: usize,
+    paused: Option<Instant>,
+    /// The progress last handed to the commit schedule.
+    noted: Option<NextOffset>,
+    read: Counter,
+}
+
+/// What a record became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mapped {
+    /// Events were written to the open batches.
+    Operations,
+    Filtered,
+}
+
+impl PartitionPath {
+    pub(super) fn new(
+        id: Partition,
+        epoch: Epoch,
+        routes: Arc<TopicRoutes>,
+        batch: BatchSettings,
+        read: Counter,
+    ) -> Self {
+        let open = routes.targets().map(|(target, of)| OpenBatch::new(batch, target, of)).collect();
+        Self {
+            id,
+            epoch,
+            routes,
+            open,
+            ledger: Ledger::default(),
+            in_flight: 0,
+            paused: None,
+            noted: None,
+            read,
+        }
+    }
+
+    pub(super) fn id(&self) -> &Partition {
+        &self.id
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    // === a record on its way ===
+
+    /// Decodes and routes a record, writing its events to the open batches.
+    ///
+    /// # Errors
+    /// Why the record is refused as a whole; nothing of it is left in the open batches.
+    pub(super) fn map(
+        &mut self,
+        record: &Record<'_>,
+        picks: &mut Picks,
+        counters: &PathCounters,
+        unmatched: Unmatched,
+    ) -> Result<Mapped, Refusal> {
+        self.read.inc();
+        let routes = Arc::clone(&self.routes);
+        let mut only_unmatched = true;
+        for group in routes.groups() {
+            let mapped = self.map_group(group, record, picks, counters);
+            match mapped {
+                Ok(GroupMapped { rowless }) => only_unmatched &= !rowless,
+                Err(refusal) => {
+                    self.open.iter_mut().for_each(OpenBatch::discard);
+                    return Err(refusal);
+                }
+            }
+        }
+        let oversized = self.open.iter().any(|open| open.has_unsealed() && open.is_oversized());
+        if oversized {
+            self.open.iter_mut().for_each(OpenBatch::discard);
+            return Err(refusal(
+                Stage::Route,
+                None,
+                RefusalReason::TooLarge,
+                "its events are larger than `batch.max_bytes`",
+            ));
+        }
+        if self.open.iter().any(OpenBatch::has_unsealed) {
+            return Ok(Mapped::Operations);
+        }
+        if only_unmatched && unmatched == Unmatched::DeadLetter {
+            return Err(refusal(
+                Stage::Route,
+                None,
+                RefusalReason::Unmatched,
+                "no route's `when` holds",
+            ));
+        }
+        Ok(Mapped::Filtered)
+    }
+
+    fn map_group(
+        &mut self,
+        group: &FormatGroup,
+        record: &Record<'_>,
+        picks: &mut Picks,
+        counters: &PathCounters,
+    ) -> Result<GroupMapped, Refusal> {
+        let change = match decode(group.format, record) {
+            Ok(Decoded::Change(change)) => change,
+            Ok(Decoded::Filtered(reason)) => {
+                group.routes.iter().for_each(|route| counters.filtered(route.id, reason));
+                return Ok(GroupMapped { rowless: true });
+            }
+            Err(error) => return Err(refusal(Stage::Decode, None, error.reason, &error.detail)),
+        };
+        if change.row().is_none() {
+            group.routes.iter().for_each(|r| counters.filtered(r.id, FilterReason::NoRow));
+            return Ok(GroupMapped { rowless: true });
+        }
+        let on =
+            |name: Option<&str>, e: RouteError| refusal(Stage::Route, name, e.reason, &e.detail);
+        group.pick(&change, picks).map_err(|error| on(None, error))?;
+        for route in &group.routes {
+            let Some(open) = self.open.iter_mut().find(|o| o.target() == route.target) else {
+                continue;
+            };
+            match route.apply(&change, picks, open.body()) {
+                Ok(Routed::MetricEvent) => {
+                    open.count_event();
+                    counters.operation(route.id);
+                }
+                Ok(Routed::Filtered(reason)) => counters.filtered(route.id, reason),
+                Err(error) => return Err(on(Some(&route.name), error)),
+            }
+        }
+        Ok(GroupMapped { rowless: false })
+    }
+
+    /// Makes what was written for a record part of its batches, takes it into the ledger, and puts
+    /// batches that are full into `cut`.
+    pub(super) fn seal(&mut self, record: &Record<'_>, now: Instant, cut: &mut Vec<EventBatch>) {
+        let mut obligations = 0;
+        for open in self.open.iter_mut().filter(|open| open.has_unsealed()) {
+            obligations += 1;
+            let full = open.seal(record, now);
+            let more = if open.is_full() { open.cut() } else { None };
+            for batch in full.into_iter().chain(more) {
+                let batch = batch.of(self.id.clone(), self.epoch);
+                self.in_flight += batch.body.len();
+                cut.push(batch);
+            }
+        }
+        self.ledger.take(record.offset, obligations);
+    }
+
+    // === batches on their way ===
+
+    /// Cuts the batches that have waited long enough.
+    pub(super) fn cut_due(&mut self, now: Instant, cut: &mut Vec<EventBatch>) {
+        self.cut_where(cut, |open| open.deadline().is_some_and(|due| due <= now));
+    }
+
+    /// Cuts whatever there is.
+    pub(super) fn cut_all(&mut self, cut: &mut Vec<EventBatch>) {
+        self.cut_where(cut, |_| true);
+    }
+
+    fn cut_where(&mut self, cut: &mut Vec<EventBatch>, wanted: impl Fn(&OpenBatch) -> bool) {
+        for open in self.open.iter_mut().filter(|open| wanted(open)) {
+            if let Some(batch) = open.cut() {
+                let batch = batch.of(self.id.clone(), self.epoch);
+                self.in_flight += batch.body.len();
+                cut.push(batch);
+            }
+        }
+    }
+
+    pub(super) fn cut_deadline(&self) -> Option<Instant> {
+        self.open.iter().filter_map(OpenBatch::deadline).min()
+    }
+
+    pub(super) fn add_in_flight(&mut self, bytes: usize) {
+        self.in_flight += bytes;
+    }
+
+    pub(super) fn subtract_in_flight(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.in_flight, "more came back than went out");
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+    }
+
+    /// Everything the partition holds in memory between Kafka and LaunchDarkly.
+    pub(super) fn bytes(&self) -> usize {
+        let open: usize = self.open.iter().map(OpenBatch::sealed_bytes).sum();
+        self.in_flight + open + self.ledger.waiting() * SLOT_BYTES
+    }
+
+    // === pausing ===
+
+    /// Gives whether it was not paused before.
+    pub(super) fn pause(&mut self, now: Instant) -> bool {
+        let fresh = self.paused.is_none();
+        self.paused.get_or_insert(now);
+        fresh
+    }
+
+    /// Resumes if it has been paused for at least `least`. Gives whether it did.
+    pub(super) fn resume(&mut self, now: Instant, least: Duration) -> bool {
+        let may = self.paused.is_some_and(|since| now.duration_since(since) >= least);
+        if may {
+            self.paused = None;
+        }
+        may
+    }
+
+    // === progress ===
+
+    /// What may be committed.
+    pub(super) fn progress(&self) -> Option<CommitEntry> {
+        let next = self.ledger.watermark()?;
+        Some(CommitEntry { partition: self.id.clone(), epoch: self.epoch, next })
+    }
+
+    /// The same, when it has changed since the last call.
+    pub(super) fn new_progress(&mut self) -> Option<CommitEntry> {
+        if self.ledger.watermark() == self.noted {
+            return None;
+        }
+        self.noted = self.ledger.watermark();
+        self.progress()
+    }
+}
+
+/// What the routes of one format made of a record.
+struct GroupMapped {
+    /// The record carries no row, so that no route could have matched it.
+    rowless: bool,
+}
+
+fn refusal(stage: Stage, route: Option<&str>, reason: RefusalReason, detail: &str) -> Refusal {
+    Refusal {
+        reason,
+        stage,
+        route: route.map(str::to_owned),
+        detail: detail.to_owned(),
+        status: None,
+        attempts: 0,
+    }
+}
