@@ -1,0 +1,142 @@
+//! A sandbox of its own for each test, looked at over HTTP as a person would.
+
+use std::collections::BTreeMap;
+
+use ldsink::sandbox::{DEFAULT_TOKEN, Sandbox, Settings};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A running sandbox. Ends on drop.
+#[derive(Debug)]
+pub(crate) struct LaunchDarkly {
+    base: String,
+    http: reqwest::Client,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+/// An accepted event as the journal tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct AcceptedEvent {
+    pub(crate) counts: bool,
+    pub(crate) reason: Option<String>,
+    pub(crate) request: u64,
+    pub(crate) received_at_ms: i64,
+    pub(crate) event: Value,
+}
+
+/// The token that the sandbox accepts unless a test says otherwise.
+pub(crate) const TOKEN: &str = DEFAULT_TOKEN;
+
+impl LaunchDarkly {
+    pub(crate) async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let sandbox = Sandbox::bind(settings).await.unwrap();
+        let base = format!("http://{}", sandbox.address());
+        let stop = CancellationToken::new();
+        let token = stop.clone();
+        let serving = tokio::task::JoinSet::from_iter([async move {
+            sandbox.serve(token).await.unwrap();
+        }]);
+        let serving = spawn(async move { drop(serving.join_all().await) });
+        Self { base, http: reqwest::Client::new(), stop, serving }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.base
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.unwrap()
+    }
+
+    async fn put(&self, path: &str, body: &Value) {
+        let answer = self.http.put(format!("{}{path}", self.base)).json(body).send().await.unwrap();
+        let status = answer.status();
+        assert!(status.is_success(), "{path}: {status} {}", answer.text().await.unwrap());
+    }
+
+    pub(crate) async fn journal(&self) -> Value {
+        self.get("/sandbox/journal").await
+    }
+
+    /// A number of the journal's summary.
+    pub(crate) async fn count(&self, field: &str) -> u64 {
+        self.journal().await[field].as_u64().unwrap()
+    }
+
+    pub(crate) async fn set_faults(&self, rules: Value) {
+        self.put("/sandbox/faults", &rules).await;
+    }
+
+    pub(crate) async fn clear_faults(&self) {
+        let url = format!("{}/sandbox/faults", self.base);
+        assert!(self.http.delete(url).send().await.unwrap().status().is_success());
+    }
+
+    pub(crate) async fn set_tokens(&self, tokens: &[&str]) {
+        self.put("/sandbox/tokens", &json!({ "tokens": tokens })).await;
+    }
+
+    /// Every request in order, as the journal tells it.
+    pub(crate) async fn requests(&self) -> Vec<Value> {
+        self.pages("/sandbox/requests", "requests").await
+    }
+
+    /// Every accepted event, in order of acceptance.
+    pub(crate) async fn events(&self) -> Vec<AcceptedEvent> {
+        let events = self.pages("/sandbox/events", "events").await;
+        events
+            .into_iter()
+            .map(|mut entry| AcceptedEvent {
+                counts: entry["counts"].as_bool().unwrap(),
+                reason: entry["reason"].as_str().map(str::to_owned),
+                request: entry["request"].as_u64().unwrap(),
+                received_at_ms: entry["received_at_ms"].as_i64().unwrap(),
+                event: entry["event"].take(),
+            })
+            .collect()
+    }
+
+    async fn pages(&self, path: &str, list: &str) -> Vec<Value> {
+        let (mut all, mut from) = (Vec::new(), 1);
+        loop {
+            let mut page = self.get(&format!("{path}?from={from}&limit=50000")).await;
+            let more = page["more"].as_bool().unwrap();
+            from = page["next"].as_u64().unwrap();
+            let Value::Array(items) = page[list].take() else { panic!("{path}: no {list}") };
+            all.extend(items);
+            if !more {
+                return all;
+            }
+        }
+    }
+
+    /// How often each identity (`data.id`) counts.
+    pub(crate) async fn counted(&self) -> BTreeMap<String, u64> {
+        let mut counted = BTreeMap::new();
+        for accepted in self.events().await {
+            let id = accepted.event["data"]["id"].as_str().unwrap().to_owned();
+            *counted.entry(id).or_default() += u64::from(accepted.counts);
+        }
+        counted
+    }
+}
+
+impl Drop for LaunchDarkly {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.serving.abort();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the handle is kept and aborted on drop")]
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(task)
+}

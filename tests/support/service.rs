@@ -1,0 +1,187 @@
+//! The service as its user runs it: the built binary, a configuration file, signals, its log and its
+//! admin address.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::wait::eventually;
+
+/// A running `ldsink run`. Killed on drop.
+#[derive(Debug)]
+pub(crate) struct Service {
+    child: Child,
+    log: watch::Receiver<Vec<String>>,
+    _directory: TempDir,
+}
+
+/// How a process ended and what it said.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) log: String,
+}
+
+/// A configuration for one route over one topic: Debezium orders of `{id, user_id, total, at}`.
+pub(crate) fn orders_config(bootstrap: &str, topic: &str, group: &str, events_url: &str) -> String {
+    format!(
+        r#"
+kafka:
+  bootstrap_servers: {bootstrap}
+  group_id: {group}
+  startup_timeout: 20s
+targets:
+  production:
+    access_token: ${{LDSINK_TEST_TOKEN:-api-sandbox}}
+    project: storefront
+    environment: production
+    events_url: {events_url}
+    api_url: {events_url}
+routes:
+  - name: checkout
+    topics: [{topic}]
+    format: debezium
+    when: op != "delete"
+    metric_event:
+      target: production
+      key: checkout-total
+      context: {{ user: $.row.user_id }}
+      value: $.row.total
+      time: $.row.at
+      data: {{ id: $.row.id }}
+batch: {{ max_events: 500, linger: 100ms }}
+delivery: {{ retry_initial: 50ms, retry_max: 500ms, probe_interval: 1s, request_timeout: 5s }}
+dead_letter: {{ topic: {topic}.dead }}
+commit_interval: 200ms
+drain_deadline: 15s
+admin: {{ listen: "127.0.0.1:0" }}
+log: {{ level: "info,ldsink=debug", format: json }}
+"#
+    )
+}
+
+/// One order as Debezium writes it. `id` is the identity the oracle looks for.
+pub(crate) fn order(op: &str, id: &str, total: &str) -> String {
+    let row = format!(
+        r#"{{"id":"{id}","user_id":"u-{id}","total":{total},"at":1767225600250000,"note":"a row with \"quotes\""}}"#
+    );
+    let (before, after) = if op == "d" { (row.as_str(), "null") } else { ("null", row.as_str()) };
+    format!(
+        r#"{{"before":{before},"after":{after},"source":{{"version":"3.4.0","connector":"postgresql","db":"shop","table":"orders","lsn":24023128}},"op":"{op}","ts_ms":1767225600300,"transaction":null}}"#
+    )
+}
+
+impl Service {
+    /// Starts the service and reads its log; does not wait for anything.
+    pub(crate) fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    pub(crate) fn start_with(config: &str, environment: &[(&str, &str)]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let file: PathBuf = directory.path().join("ldsink.yaml");
+        std::fs::write(&file, config).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ldsink"))
+            .args(["run", "--config"])
+            .arg(&file)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let log = follow(child.stderr.take().unwrap());
+        Self { child, log, _directory: directory }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.borrow().join("\n")
+    }
+
+    /// Waits until a line of the log contains all of these.
+    pub(crate) async fn says(&self, within: Duration, wanted: &[&str]) -> String {
+        eventually(within, &format!("a log line with {wanted:?}"), async || {
+            let log = self.log.borrow();
+            let line = log.iter().find(|line| wanted.iter().all(|part| line.contains(part)));
+            line.cloned().ok_or_else(|| format!("the log so far:\n{}", log.join("\n")))
+        })
+        .await
+    }
+
+    /// The admin address, from the log.
+    pub(crate) async fn admin(&self) -> String {
+        let line = self.says(Duration::from_secs(20), &["ldsink starts"]).await;
+        let line: Value = serde_json::from_str(&line).unwrap();
+        format!("http://{}", line["admin"].as_str().unwrap())
+    }
+
+    /// Status and body of an admin endpoint.
+    pub(crate) async fn ask(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("{}{path}", self.admin().await)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// The sum of a metric over the series whose labels contain all of these.
+    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let (_, text) = self.ask("/metrics").await;
+        text.lines()
+            .filter(|line| {
+                let series = line.split([' ', '{']).next() == Some(name);
+                series && labels.iter().all(|label| line.contains(label))
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends SIGTERM without waiting.
+    pub(crate) async fn terminate(&self) {
+        let pid = self.child.id().expect("it is running").to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) async fn ended(mut self, within: Duration) -> Ended {
+        let Ok(status) = tokio::time::timeout(within, self.child.wait()).await else {
+            panic!("still running after {within:?}; its log:\n{}", self.log());
+        };
+        // The reader ends with the pipe; after that the log is complete.
+        while self.log.changed().await.is_ok() {}
+        Ended { status: status.unwrap(), log: self.log() }
+    }
+
+    /// Asks for a clean stop and waits for it.
+    pub(crate) async fn stop(self) -> Ended {
+        self.terminate().await;
+        self.ended(Duration::from_secs(40)).await
+    }
+
+    /// SIGKILL.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+fn follow(pipe: impl AsyncRead + Unpin + Send + 'static) -> watch::Receiver<Vec<String>> {
+    let (tell, log) = watch::channel(Vec::new());
+    let mut lines = BufReader::new(pipe).lines();
+    let reading = async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            tell.send_modify(|log| log.push(line));
+        }
+    };
+    #[expect(clippy::disallowed_methods, reason = "ends with the pipe, that is with the process")]
+    tokio::spawn(reading);
+    log
+}
