@@ -11,7 +11,7 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(super) fn print(args: CompletionsArgs) -> Exit {
+pub(super) fn print(args: &CompletionsArgs) -> Exit {
     generate(args.shell, &mut Cli::command(), "ldsink", &mut std::io::stdout());
     Exit::Success
 }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::kafka::connection::compiled_in;
-use crate::runtime::shutdown::Shutdown;
+use crate::runtime::shutdown::{Shutdown, StopSignals};
 
 /// How a command ends, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,26 +92,29 @@ fn long_version() -> String {
 }
 
 async fn execute(command: Command) -> Exit {
+    let shutdown = match listen() {
+        Ok(shutdown) => shutdown,
+        Err(error) => {
+            say(&format!("stop signals cannot be heard: {error}"));
+            return Exit::Failure;
+        }
+    };
     match command {
-        Command::Run(args) => run::run(args, listen()).await,
+        Command::Run(args) => run::run(args, shutdown).await,
         Command::Check(args) => check::check(&args),
-        Command::Sandbox(args) => sandbox::serve(args, listen()).await,
-        Command::Completions(args) => completions::print(args),
+        Command::Sandbox(args) => sandbox::serve(args, shutdown).await,
+        Command::Completions(args) => completions::print(&args),
     }
 }
 
 /// Begins to listen to the operating system's stop signals.
-fn listen() -> Shutdown {
+fn listen() -> std::io::Result<Shutdown> {
     let shutdown = Shutdown::default();
-    let heard = shutdown.clone();
+    let listening = StopSignals::install()?.listen(shutdown.clone());
     // Lives as long as the process: a second signal must be heard until the very end.
     #[expect(clippy::disallowed_methods, reason = "the signal listener belongs to the process")]
-    tokio::spawn(async move {
-        if let Err(error) = heard.listen().await {
-            tracing::error!(%error, "stop signals cannot be heard");
-        }
-    });
-    shutdown
+    tokio::spawn(listening);
+    Ok(shutdown)
 }
 
 /// Prints a result to stdout.

@@ -43,9 +43,8 @@ impl ErrorClass {
         match status {
             429 => Self::Throttled,
             408 | 409 | 425 | 500..=599 => Self::Unavailable,
-            401 | 403 | 404 | 405 | 406 | 407 | 411 | 415 => Self::Misconfigured,
             // A redirect means that the configured address is not the API's.
-            300..=399 => Self::Misconfigured,
+            300..=399 | 401 | 403 | 404 | 405 | 406 | 407 | 411 | 415 => Self::Misconfigured,
             _ => Self::Refused,
         }
     }

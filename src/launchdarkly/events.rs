@@ -50,7 +50,7 @@ pub enum EventsClientError {
     #[error("target `{target}`: the events URL cannot be used")]
     Url { target: String },
     #[error("target `{target}`: `{field}` holds characters that no HTTP header may hold")]
-    Header { target: String, field: &'static str },
+    Header { target: String, field: &'static str, source: reqwest::header::InvalidHeaderValue },
     #[error("the HTTP client cannot be set up")]
     Http(#[from] reqwest::Error),
 }
@@ -71,8 +71,11 @@ impl EventsClient {
         timeout: Duration,
     ) -> Result<Self, EventsClientError> {
         let header = |field, text: &str| {
-            HeaderValue::from_str(text)
-                .map_err(|_| EventsClientError::Header { target: target.name.clone(), field })
+            HeaderValue::from_str(text).map_err(|source| EventsClientError::Header {
+                target: target.name.clone(),
+                field,
+                source,
+            })
         };
         let mut authorization = header("access_token", target.access_token.expose_secret())?;
         authorization.set_sensitive(true);

@@ -25,6 +25,15 @@ pub struct TargetId(pub usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MappingFingerprint(pub Uuid);
 
+/// What splitting a batch gives.
+#[derive(Debug)]
+pub enum Split {
+    /// The parts in offset order.
+    Halves(EventBatch, EventBatch),
+    /// There is only one record, and this is it.
+    Single(EventBatch),
+}
+
 /// Where one record's events end in the body of its batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
@@ -92,12 +101,11 @@ impl EventBatch {
         Uuid::new_v5(&PAYLOAD_ID_NAMESPACE, name.as_bytes())
     }
 
-    /// Splits into two batches of about as many records each, or gives the batch back when it
-    /// holds only one record.
-    pub fn split(self) -> Result<(Self, Self), Self> {
+    /// Splits into two batches of about as many records each.
+    pub fn split(self) -> Split {
         let middle = self.marks.len() / 2;
         if middle == 0 {
-            return Err(self);
+            return Split::Single(self);
         }
         let mut head = self;
         let tail_marks = head.marks.split_off(middle);
@@ -110,7 +118,7 @@ impl EventBatch {
             ..head
         };
         head.body.truncate(cut);
-        Ok((head, tail))
+        Split::Halves(head, tail)
     }
 }
 
@@ -162,8 +170,8 @@ mod tests {
         let mut singles = Vec::new();
         while let Some(next) = open.pop() {
             match next.split() {
-                Ok((head, tail)) => open.extend([tail, head]),
-                Err(single) => singles.push((single.first_offset(), json(&single))),
+                Split::Halves(head, tail) => open.extend([tail, head]),
+                Split::Single(single) => singles.push((single.first_offset(), json(&single))),
             }
         }
         assert_eq!(
@@ -175,7 +183,9 @@ mod tests {
 
     #[test]
     fn a_split_half_equals_the_same_cut_made_directly() {
-        let (head, tail) = batch(&[(3, "1"), (5, "22"), (9, "333")]).split().unwrap();
+        let Split::Halves(head, tail) = batch(&[(3, "1"), (5, "22"), (9, "333")]).split() else {
+            panic!("three records were not split");
+        };
         let direct = batch(&[(5, "22"), (9, "333")]);
         assert_eq!(json(&head), "[1]");
         assert_eq!(json(&tail), json(&direct));

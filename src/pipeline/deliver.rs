@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use super::settings::DeliverySettings;
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
 use crate::launchdarkly::events::EventsClient;
-use crate::model::batch::EventBatch;
+use crate::model::batch::{EventBatch, Split};
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
 use crate::model::progress::{Settlement, Slot};
 use crate::resilience::gate::Gate;
@@ -125,11 +125,11 @@ impl EventLane {
             match self.send(&part).await? {
                 Verdict::Accepted => self.settle(part),
                 Verdict::Refused { status, detail, attempts } => match part.split() {
-                    Ok((head, tail)) => {
+                    Split::Halves(head, tail) => {
                         self.reports.metrics.splits.with_label_values(&labels).inc();
                         open.extend([tail, head]);
                     }
-                    Err(single) => self.refuse(single, status, detail, attempts),
+                    Split::Single(single) => self.refuse(single, status, &detail, attempts),
                 },
             }
         }
@@ -287,7 +287,7 @@ impl EventLane {
         }
     }
 
-    fn refuse(&self, single: EventBatch, status: Option<u16>, detail: String, attempts: u32) {
+    fn refuse(&self, single: EventBatch, status: Option<u16>, detail: &str, attempts: u32) {
         let slot = Slot {
             partition: single.partition.clone(),
             epoch: single.epoch,

@@ -3,7 +3,7 @@
 //! The first SIGTERM or SIGINT asks for a clean stop: intake ends, what is in flight is drained and
 //! committed. The second one means now.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// What a running service listens to.
@@ -15,22 +15,35 @@ pub struct Shutdown {
     pub immediate: CancellationToken,
 }
 
-impl Shutdown {
-    /// Listens to the signals until the second one.
+/// The installed handlers. From then on a signal no longer ends the process by itself.
+#[derive(Debug)]
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Installs the handlers; must be called within a runtime, and before anything that a signal
+    /// should not cut short.
     ///
     /// # Errors
-    /// When the operating system refuses the handlers.
-    pub async fn listen(self) -> std::io::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        for token in [&self.requested, &self.immediate] {
+    /// When the operating system refuses.
+    pub fn install() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Passes the signals on until the second one.
+    pub async fn listen(mut self, shutdown: Shutdown) {
+        for token in [&shutdown.requested, &shutdown.immediate] {
             tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
             }
-            tracing::info!(again = self.requested.is_cancelled(), "stop signal received");
+            tracing::info!(again = shutdown.requested.is_cancelled(), "stop signal received");
             token.cancel();
         }
-        Ok(())
     }
 }

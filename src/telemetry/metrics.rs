@@ -74,6 +74,7 @@ impl Metrics {
         Ok(metrics)
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table, one metric after another")]
     fn declare(d: &Declare) -> Result<Self, MetricsError> {
         Ok(Self {
             registry: d.0.clone(),

@@ -8,6 +8,7 @@ use crate::support::kafka::{KafkaCluster, NewRecord, unique_name};
 use crate::support::launchdarkly::LaunchDarkly;
 use crate::support::oracle::Expected;
 use crate::support::service::{Service, order, orders_config};
+use crate::support::wait::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -68,4 +69,32 @@ async fn a_hundred_thousand_records_are_all_accounted_for() {
     for at in committed {
         assert_eq!(at.offset, ends.get(&at.partition).copied(), "partition {}", at.partition);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_goes_away_and_comes_back() {
+    let kafka = KafkaCluster::start(1).await;
+    let sandbox = LaunchDarkly::start().await;
+    let topic = kafka.unique_topic("orders", 2).await;
+    let ids: Vec<String> = (0..4_000).map(|n| format!("e-{n}")).collect();
+    produce(&kafka, &topic, &ids[..2_000], 2).await;
+    let group = unique_name("group");
+    let service = Service::start(&orders_config(kafka.bootstrap(), &topic, &group, sandbox.url()));
+    eventually(PATIENCE, "the first half", async || sandbox.count("events_counted").await == 2_000)
+        .await;
+
+    kafka.stop_broker(0).await;
+    service.says(PATIENCE, &["kafka cannot be reached"]).await;
+    let (status, body) = service.ask("/ready").await;
+    assert!(status == 503 && body.contains("kafka"), "{status} {body}");
+    assert_eq!(service.ask("/live").await.0, 200, "waiting is not being dead");
+
+    kafka.restart_broker(0).await;
+    produce(&kafka, &topic, &ids[2_000..], 2).await;
+    let expected = Expected { delivered: ids.into_iter().collect(), ..Expected::default() };
+    expected.hold(PATIENCE, &sandbox).await;
+    eventually(PATIENCE, "readiness", async || service.ask("/ready").await.0 == 200).await;
+    let ended = service.stop().await;
+    assert!(ended.status.success(), "{}", ended.log);
+    expected.account(&sandbox).await;
 }

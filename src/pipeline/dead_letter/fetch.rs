@@ -81,14 +81,13 @@ fn read(
             }
             // Past it without having met it: compacted away.
             Some(Ok(message)) if message.offset() > offset => break Err(FetchError::Gone),
-            Some(Ok(_)) => {}
             Some(Err(KafkaError::PartitionEOF(_))) => break Err(FetchError::Gone),
             Some(Err(error)) if is_out_of_range(&error) => break Err(FetchError::Gone),
             Some(Err(error)) if started.elapsed() > PATIENCE => {
                 break Err(FetchError::Kafka(error));
             }
             None if started.elapsed() > PATIENCE => break Err(FetchError::Kafka(timed_out())),
-            Some(Err(_)) | None => {}
+            Some(_) | None => {}
         }
     };
     if let Err(error) = consumer.unassign() {

@@ -12,6 +12,8 @@
 mod debezium;
 mod json;
 
+use serde_json::value::RawValue;
+
 use crate::model::change::{Change, Format};
 use crate::model::outcome::{FilterReason, RefusalReason};
 use crate::model::record::Record;
@@ -44,7 +46,7 @@ pub fn decode<'a>(format: Format, record: &Record<'a>) -> Result<Decoded<'a>, De
 fn json_key<'a>(record: &Record<'a>) -> Option<&'a str> {
     let key = record.key?;
     // A key only matters when a mapping asks for it, so one that is not JSON is simply absent.
-    serde_json::from_slice::<&serde_json::value::RawValue>(key).ok().map(|raw| raw.get())
+    serde_json::from_slice::<&RawValue>(key).ok().map(RawValue::get)
 }
 
 fn invalid_json(error: &serde_json::Error) -> DecodeError {

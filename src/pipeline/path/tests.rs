@@ -1,1 +1,303 @@
 //! The path on its own: records in, batches and dead letters out, settlements back.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Sender, channel};
+
+use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+use crate::config::Config;
+use crate::model::outcome::RefusalReason;
+use crate::model::progress::NextOffset;
+use crate::model::record::NoHeaders;
+
+/// A path and the far ends of its channels.
+struct Rig {
+    path: Path,
+    metrics: Metrics,
+    settle: Sender<Settlement>,
+    batches: UnboundedReceiver<EventBatch>,
+    staging: UnboundedReceiver<EventBatch>,
+    letters: UnboundedReceiver<DeadLetter>,
+}
+
+const CONFIG: &str = r#"
+kafka: { bootstrap_servers: "localhost:9092", group_id: g }
+targets:
+  production: { access_token: api-1, project: p, environment: production }
+  staging: { access_token: api-2, project: p, environment: staging }
+routes:
+  - name: all
+    topics: [t]
+    format: json
+    metric_event: { target: production, key: k, context: { user: $.row.user }, data: { n: $.row.n } }
+  - name: big
+    topics: [t]
+    format: json
+    when: row.n > 100
+    metric_event: { target: staging, key: k, context: { user: $.row.user }, value: $.row.n }
+batch: { max_events: 3, linger: 1s, max_bytes: 2KB }
+limits: { in_flight_bytes: 10KB, partition_in_flight_bytes: 5KB }
+commit_interval: 1s
+"#;
+
+fn rig(config: &str) -> Rig {
+    let config = Config::parse(config, "test.yaml", &|_| None).unwrap();
+    let metrics = Metrics::new().unwrap();
+    let (settle, settlements) = channel();
+    let (production, batches) = unbounded_channel();
+    let (to_staging, staging) = unbounded_channel();
+    let (dead_letters, letters) = unbounded_channel();
+    let outlets = Outlets { lanes: vec![production, to_staging], dead_letters };
+    let path = Path::new(config.pipeline, outlets, settlements, &metrics);
+    Rig { path, metrics, settle, batches, staging, letters }
+}
+
+fn zero() -> Vec<Partition> {
+    vec![Partition::new("t", 0)]
+}
+
+impl Rig {
+    fn take_in(&mut self, partition: i32, offset: i64, value: &str, now: Instant) {
+        let record = Record {
+            topic: "t",
+            partition,
+            offset,
+            timestamp_ms: Some(1_767_225_600_000),
+            key: None,
+            value: Some(value.as_bytes()),
+            headers: &NoHeaders,
+        };
+        self.path.record(&record, now);
+    }
+
+    fn row(&mut self, offset: i64, n: i64, now: Instant) {
+        self.take_in(0, offset, &format!(r#"{{"user":"u","n":{n}}}"#), now);
+    }
+
+    fn accept(&self, batch: EventBatch) {
+        let bytes = batch.body.len();
+        let EventBatch { partition, epoch, marks, .. } = batch;
+        self.settle.send(Settlement::Batch { partition, epoch, marks, bytes }).unwrap();
+    }
+
+    fn progress(&self) -> Option<i64> {
+        self.path.progress(&zero()).first().map(|entry| entry.next.0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_for_two_targets_is_settled_when_both_have_it() {
+    let mut rig = rig(CONFIG);
+    let now = Instant::now();
+    rig.path.assigned(&zero());
+    for (offset, n) in [(10, 1), (11, 200), (12, 2)] {
+        rig.row(offset, n, now);
+    }
+    rig.path.flush(&zero());
+    let production = rig.batches.try_recv().unwrap();
+    let staging = rig.staging.try_recv().unwrap();
+    assert_eq!((production.records(), staging.records()), (3, 1));
+    rig.accept(production);
+    rig.path.turn(now);
+    assert_eq!(rig.progress(), Some(11), "11 still owes staging");
+    assert!(!rig.path.is_drained(&zero()));
+    rig.accept(staging);
+    rig.path.turn(now);
+    assert_eq!(rig.progress(), Some(13));
+    assert!(rig.path.is_drained(&zero()));
+    assert_eq!(rig.metrics.records.with_label_values(&["delivered"]).get(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_one_route_refuses_is_sent_by_none() {
+    let mut rig = rig(CONFIG);
+    let now = Instant::now();
+    rig.path.assigned(&zero());
+    // `big` fails on a text, after `all` has already written its event.
+    rig.take_in(0, 5, r#"{"user":"u","n":"many"}"#, now);
+    rig.row(6, 1, now);
+    rig.path.flush(&zero());
+    let batch = rig.batches.try_recv().unwrap();
+    assert_eq!((batch.first_offset(), batch.records()), (6, 1), "W2");
+    let letter = rig.letters.try_recv().unwrap();
+    assert_eq!(letter.refusal.reason, RefusalReason::ExpressionFailed);
+    assert_eq!(letter.refusal.route.as_deref(), Some("big"));
+    rig.accept(batch);
+    rig.path.turn(now);
+    assert_eq!(rig.progress(), None, "the dead letter is not acknowledged yet");
+    rig.settle.send(Settlement::DeadLetter { slot: letter.slot }).unwrap();
+    rig.path.turn(now);
+    assert_eq!(rig.progress(), Some(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_are_cut_when_full_and_when_they_have_waited() {
+    let mut rig = rig(CONFIG);
+    let start = Instant::now();
+    rig.path.assigned(&zero());
+    for offset in 0..4 {
+        rig.row(offset, 1, start);
+    }
+    assert_eq!(rig.batches.try_recv().unwrap().records(), 3, "full");
+    let turn = rig.path.turn(start);
+    assert!(rig.batches.try_recv().is_err());
+    assert_eq!(turn.next, Some(start + Duration::from_secs(1)));
+    rig.path.turn(start + Duration::from_secs(1));
+    assert_eq!(rig.batches.try_recv().unwrap().first_offset(), 3, "waited");
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeated_records_and_strangers_are_not_taken() {
+    let mut rig = rig(CONFIG);
+    let now = Instant::now();
+    rig.path.assigned(&zero());
+    for offset in [5, 6, 5, 6, 7] {
+        rig.row(offset, 1, now);
+    }
+    rig.take_in(9, 1, "{}", now);
+    let offsets: Vec<i64> =
+        rig.batches.try_recv().unwrap().marks.iter().map(|m| m.offset).collect();
+    assert_eq!(offsets, [5, 6, 7]);
+    assert!(rig.letters.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_the_limit_is_paused_and_resumed_well_below_it() {
+    let mut rig = rig(CONFIG);
+    let start = Instant::now();
+    let both = [Partition::new("t", 0), Partition::new("t", 1)];
+    rig.path.assigned(&both);
+    let mut sent = Vec::new();
+    let mut turn = Turn::default();
+    for offset in 0..200 {
+        rig.row(offset, 1, start);
+        turn = rig.path.turn(start);
+        if !turn.pause.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(turn.pause, zero(), "only the partition that is over its own limit");
+    while let Ok(batch) = rig.batches.try_recv() {
+        sent.push(batch);
+    }
+    let records: usize = sent.iter().map(EventBatch::records).sum();
+    assert!(records > 20, "what was collected is sent on when its partition is paused");
+    let batches = sent.len();
+    for batch in sent.drain(..batches * 3 / 4) {
+        rig.accept(batch);
+    }
+    assert!(rig.path.turn(start).resume.is_empty(), "it dwells");
+    let later = start + LEAST_PAUSE;
+    assert_eq!(rig.path.turn(later).resume, zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn settlements_and_commits_of_an_earlier_assignment_change_nothing() {
+    let mut rig = rig(CONFIG);
+    let now = Instant::now();
+    rig.path.assigned(&zero());
+    rig.row(5, 1, now);
+    rig.path.flush(&zero());
+    let old = rig.batches.try_recv().unwrap();
+    let old_entry =
+        CommitEntry { partition: old.partition.clone(), epoch: old.epoch, next: NextOffset(6) };
+    rig.path.revoked(&zero());
+    rig.path.assigned(&zero());
+    rig.row(5, 1, now);
+    rig.path.flush(&zero());
+    rig.accept(old);
+    rig.path.turn(now);
+    assert_eq!(rig.progress(), None, "W3");
+    rig.path.committed(vec![old_entry], true, now);
+    let new = rig.batches.try_recv().unwrap();
+    rig.accept(new);
+    rig.path.turn(now);
+    assert_eq!(rig.progress(), Some(6), "an old confirmation does not hide new progress");
+}
+
+#[tokio::test(start_paused = true)]
+async fn unmatched_records_follow_the_policy() {
+    let only_big = CONFIG.replace(
+        "    topics: [t]\n    format: json\n    metric",
+        "    topics: [other]\n    format: json\n    metric",
+    );
+    for (policy, letters) in [("ignore", 0), ("dead_letter", 1)] {
+        let mut rig = rig(&format!("{only_big}\nunmatched: {policy}\n"));
+        let now = Instant::now();
+        rig.path.assigned(&zero());
+        rig.row(5, 1, now);
+        rig.path.turn(now);
+        let found = std::iter::from_fn(|| rig.letters.try_recv().ok()).count();
+        assert_eq!(found, letters, "{policy}");
+        assert_eq!(rig.progress(), (letters == 0).then_some(6), "{policy}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_too_large_for_any_batch_is_dead_lettered_and_the_others_go_on() {
+    let mut rig = rig(CONFIG);
+    let now = Instant::now();
+    rig.path.assigned(&zero());
+    rig.row(1, 1, now);
+    let huge = format!(r#"{{"user":"u","n":[{}1]}}"#, "1,".repeat(2_000));
+    rig.take_in(0, 2, &huge.replace("\"n\"", "\"m\"").replace('}', ",\"n\":1}"), now);
+    rig.take_in(0, 3, &format!(r#"{{"user":"{}","n":1}}"#, "u".repeat(3_000)), now);
+    rig.row(4, 1, now);
+    rig.path.flush(&zero());
+    let letter = rig.letters.try_recv().unwrap();
+    assert_eq!((letter.refusal.reason, letter.slot.offset), (RefusalReason::TooLarge, 3));
+    assert_eq!(rig.batches.try_recv().unwrap().records(), 3);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    /// W1, whatever comes and however it is answered: at the end everything taken is settled once,
+    /// the progress is past the last record, and no byte is left on the books.
+    #[test]
+    fn everything_taken_is_settled_and_nothing_is_left(
+        rows in prop::collection::vec((0..3_i32, 0..4_u8, any::<bool>()), 1..120),
+    ) {
+        let mut rig = rig(CONFIG);
+        let now = Instant::now();
+        let ids: Vec<Partition> = (0..3).map(|n| Partition::new("t", n)).collect();
+        rig.path.assigned(&ids);
+        let mut offsets: BTreeMap<i32, i64> = BTreeMap::new();
+        let mut total = 0;
+        let mut parked = Vec::new();
+        for (partition, kind, answer) in rows {
+            let offset = offsets.entry(partition).or_insert(-1);
+            *offset += 1;
+            let offset = *offset;
+            total += 1;
+            let value = [r#"{"user":"u","n":1}"#, r#"{"user":"u","n":500}"#, "{", r#"{"user":""}"#];
+            rig.take_in(partition, offset, value[usize::from(kind)], now);
+            while let Ok(batch) = rig.batches.try_recv() {
+                if answer { rig.accept(batch) } else { parked.push(batch) }
+            }
+            rig.path.turn(now);
+        }
+        rig.path.flush(&ids);
+        while let Some(batch) =
+            parked.pop().or_else(|| rig.batches.try_recv().ok()).or_else(|| rig.staging.try_recv().ok())
+        {
+            rig.accept(batch);
+        }
+        while let Ok(letter) = rig.letters.try_recv() {
+            rig.settle.send(Settlement::DeadLetter { slot: letter.slot }).unwrap();
+        }
+        rig.path.turn(now);
+        prop_assert!(rig.path.is_drained(&ids));
+        for (partition, last) in offsets {
+            let id = [Partition::new("t", partition)];
+            prop_assert_eq!(rig.path.progress(&id).first().map(|e| e.next.0), Some(last + 1));
+        }
+        let ended: u64 = ["delivered", "filtered", "dead_lettered"]
+            .iter()
+            .map(|outcome| rig.metrics.records.with_label_values(&[outcome]).get())
+            .sum();
+        prop_assert_eq!(ended, total);
+        prop_assert_eq!(rig.metrics.in_flight_bytes.get(), 0);
+    }
+}

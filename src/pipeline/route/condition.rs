@@ -119,7 +119,15 @@ fn free_names<'e>(node: &'e IdedExpr, bound: &mut Vec<&'e str>) -> Vec<(&'e str,
         Expr::Ident(name) if bound.contains(&name.as_str()) => Vec::new(),
         Expr::Ident(name) => vec![(name, node.id)],
         Expr::Comprehension(inner) => free_in_comprehension(inner, bound),
-        other => parts_of(other).into_iter().flat_map(|part| free_names(part, bound)).collect(),
+        Expr::Unspecified
+        | Expr::Call(_)
+        | Expr::List(_)
+        | Expr::Literal(_)
+        | Expr::Map(_)
+        | Expr::Select(_)
+        | Expr::Struct(_) => {
+            parts_of(&node.expr).into_iter().flat_map(|part| free_names(part, bound)).collect()
+        }
     }
 }
 

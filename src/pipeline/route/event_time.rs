@@ -26,7 +26,7 @@ pub(super) fn from_number(number: &str) -> Result<i64, String> {
             format!("{integer} is no time between 2000 and 2099 in s, ms, µs or ns")
         });
     }
-    let float: f64 = number.parse().map_err(|_| "it is not a number".to_owned())?;
+    let float: f64 = number.parse().map_err(|error| format!("it is not a number: {error}"))?;
     // Fractions only occur in seconds and milliseconds; a double holds both to the microsecond.
     let floor = float.floor();
     #[expect(clippy::cast_possible_truncation, reason = "saturates; out of range is refused")]
@@ -47,9 +47,9 @@ pub(super) fn from_text(text: &str) -> Result<i64, String> {
     if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') && !text.is_empty() {
         return from_number(text);
     }
-    let time: jiff::Timestamp = text
-        .parse()
-        .map_err(|_| "it is neither a Unix time nor RFC 3339 with an offset".to_owned())?;
+    let time: jiff::Timestamp = text.parse().map_err(|error| {
+        format!("it is neither a Unix time nor RFC 3339 with an offset: {error}")
+    })?;
     plausible(time.as_millisecond()).ok_or_else(|| format!("{time} lies outside 2000 to 2099"))
 }
 

@@ -69,6 +69,7 @@ enum Missing {
 }
 
 /// What a source gives for one record.
+#[derive(Clone, Copy)]
 enum Found<'a> {
     Text(&'a [u8]),
     Value(Picked<'a>),

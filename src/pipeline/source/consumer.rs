@@ -41,7 +41,15 @@ pub(super) struct Context {
 #[derive(Deserialize)]
 struct Statistics {
     #[serde(default)]
+    brokers: std::collections::HashMap<String, BrokerStatistics>,
+    #[serde(default)]
     topics: std::collections::HashMap<String, TopicStatistics>,
+}
+
+#[derive(Deserialize)]
+struct BrokerStatistics {
+    #[serde(default)]
+    state: String,
 }
 
 #[derive(Deserialize)]
@@ -140,10 +148,13 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        let Ok(Statistics { topics }) = serde_json::from_slice(statistics) else {
+        let Ok(Statistics { brokers, topics }) = serde_json::from_slice(statistics) else {
             tracing::debug!("librdkafka's statistics cannot be read");
             return;
         };
+        if brokers.values().any(|broker| broker.state == "UP") {
+            self.reports.note_connection();
+        }
         for (topic, TopicStatistics { partitions }) in topics {
             for (number, partition) in partitions {
                 // -1 is librdkafka's own collective of unassigned messages.

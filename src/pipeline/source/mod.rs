@@ -44,8 +44,9 @@ const RECORDS_PER_TURN: u32 = 64;
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// Time for the last commit of a drain, beyond the drain's own deadline.
 const LAST_COMMIT: Duration = Duration::from_secs(5);
-/// The part's name in `/ready`.
-const HEALTH_PART: &str = "kafka";
+/// Parts in `/ready`: whether brokers answer, and whether the group has given us our share.
+const CONNECTION: &str = "kafka";
+const ASSIGNMENT: &str = "assignment";
 
 /// What the consumer thread needs of the pipeline. Called from that thread only.
 pub trait Intake {
@@ -95,6 +96,16 @@ pub struct Reports {
     pub metrics: Metrics,
 }
 
+impl Reports {
+    /// A broker has answered. Healing by proof rather than by time: the client does not tell when
+    /// an outage ends.
+    fn note_connection(&self) {
+        if self.health.heal(CONNECTION) {
+            tracing::info!("kafka can be reached again");
+        }
+    }
+}
+
 /// Why the source cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -141,7 +152,7 @@ impl<I: Intake> Source<I> {
         consumer.subscribe(&topics).map_err(SourceError::Create)?;
         let committer = Committer::start(Arc::clone(&consumer));
         let (assigned, paused) = (Vec::new(), Vec::new());
-        reports.health.fault(HEALTH_PART, "waiting for an assignment");
+        reports.health.fault(ASSIGNMENT, "waiting for the group to assign partitions");
         Ok(Self { consumer, committer, intake, assigned, paused, drain_deadline, reports })
     }
 
@@ -203,11 +214,11 @@ impl<I: Intake> Source<I> {
     fn turn(&mut self) -> Instant {
         let now = Instant::now();
         for Confirmation { entries, result } in self.committer.confirmations() {
-            self.note_commit(entries, result, now);
+            self.note_commit(entries, &result, now);
         }
         let turn = self.intake.turn(now);
         self.pause(turn.pause);
-        self.resume(turn.resume);
+        self.resume(&turn.resume);
         if !turn.commit.is_empty() {
             self.committer.commit(turn.commit);
         }
@@ -217,18 +228,19 @@ impl<I: Intake> Source<I> {
     fn note_commit(
         &mut self,
         entries: Vec<CommitEntry>,
-        result: Result<(), KafkaError>,
+        result: &Result<(), KafkaError>,
         now: Instant,
     ) {
         let metrics = &self.reports.metrics;
         let label = if result.is_ok() { "confirmed" } else { "failed" };
         metrics.commits.with_label_values(&[label]).inc();
-        if let Err(error) = &result {
+        if let Err(error) = result {
             tracing::warn!(%error, partitions = entries.len(), "commit failed; it is repeated");
         } else {
             #[expect(clippy::cast_precision_loss, reason = "milliseconds fit a double for ages")]
             let seconds = crate::telemetry::clock::now_ms() as f64 / 1_000.0;
             metrics.last_commit_seconds.set(seconds);
+            self.reports.note_connection();
         }
         self.intake.committed(entries, result.is_ok(), now);
     }
@@ -245,11 +257,11 @@ impl<I: Intake> Source<I> {
         self.show_counts();
     }
 
-    fn resume(&mut self, partitions: Vec<Partition>) {
+    fn resume(&mut self, partitions: &[Partition]) {
         if partitions.is_empty() {
             return;
         }
-        if let Err(error) = self.consumer.resume(&list_of(&partitions)) {
+        if let Err(error) = self.consumer.resume(&list_of(partitions)) {
             tracing::warn!(%error, "partitions cannot be resumed");
         }
         self.paused.retain(|partition| !partitions.contains(partition));
@@ -281,7 +293,7 @@ impl<I: Intake> Source<I> {
             tracing::debug!(%error, "new partitions cannot be resumed");
         }
         self.assigned.extend(partitions);
-        self.reports.health.heal(HEALTH_PART);
+        self.reports.health.heal(ASSIGNMENT);
     }
 
     fn revoke(&mut self, partitions: &[Partition], immediate: &CancellationToken) {
@@ -342,7 +354,7 @@ impl<I: Intake> Source<I> {
             self.committer.next_confirmation(deadline.saturating_duration_since(Instant::now()))
         {
             let (ours, succeeded) = (confirmed == entries, result.is_ok());
-            self.note_commit(confirmed, result, Instant::now());
+            self.note_commit(confirmed, &result, Instant::now());
             if ours {
                 return succeeded;
             }
@@ -386,7 +398,7 @@ impl<I: Intake> Source<I> {
                 ),
             ) => {
                 // The client reconnects by itself; one line per outage is enough.
-                if self.reports.health.fault(HEALTH_PART, error.to_string()) {
+                if self.reports.health.fault(CONNECTION, error.to_string()) {
                     tracing::warn!(%error, "kafka cannot be reached; the client keeps trying");
                 }
                 Ok(())
