@@ -1,0 +1,217 @@
+//! Collects changes to one thing, a segment or a metric, and keeps only the newest intent per part.
+//!
+//! Order matters here, unlike for metric events: a member that is added and then removed must end
+//! outside. So at most one batch of a lane is under way, and what comes meanwhile waits here, the
+//! newer intent replacing the older one and taking over its obligations.
+//!
+//! # Invariants
+//! - N1: at most one batch is under way, so a repeat of it can never undo a newer change (P4).
+//! - N2: of several intents for one part, the one that came last is sent; intermediate ones may be
+//!   skipped, the last one never.
+//! - N3: every slot offered is in exactly one batch, the one that carries its own intent or a newer
+//!   one for the same part.
+//!
+//! Not here: what an intent means to LaunchDarkly (`deliver`).
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::progress::Slot;
+
+/// When a batch is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoalesceSettings {
+    /// Parts in one batch.
+    pub max_parts: usize,
+    /// Time since the first waiting intent.
+    pub linger: Duration,
+}
+
+/// One lane's waiting intents. `P` names a part of the thing, a segment's member for instance.
+#[derive(Debug)]
+pub struct Coalescer<P, V> {
+    settings: CoalesceSettings,
+    waiting: HashMap<P, Waiting<V>>,
+    /// Parts in the order in which they began to wait; may name parts that have left.
+    order: std::collections::VecDeque<P>,
+    since: Option<Instant>,
+    under_way: bool,
+}
+
+#[derive(Debug)]
+struct Waiting<V> {
+    intent: V,
+    slots: Vec<Slot>,
+}
+
+/// A part's newest intent and everything it settles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent<P, V> {
+    pub part: P,
+    pub intent: V,
+    /// In the order they came; the last one is the intent's own.
+    pub slots: Vec<Slot>,
+}
+
+impl<P: Clone + Eq + Hash, V> Coalescer<P, V> {
+    pub fn new(settings: CoalesceSettings) -> Self {
+        Self {
+            settings,
+            waiting: HashMap::new(),
+            order: std::collections::VecDeque::new(),
+            since: None,
+            under_way: false,
+        }
+    }
+
+    /// Takes an intent. Gives whether it replaced an older one.
+    pub fn offer(&mut self, part: P, intent: V, slot: Slot, now: Instant) -> bool {
+        self.since.get_or_insert(now);
+        if let Some(waiting) = self.waiting.get_mut(&part) {
+            waiting.intent = intent;
+            waiting.slots.push(slot);
+            return true;
+        }
+        self.order.push_back(part.clone());
+        self.waiting.insert(part, Waiting { intent, slots: vec![slot] });
+        false
+    }
+
+    /// When the next batch may be cut; `None` while there is nothing or one is under way.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.under_way {
+            return None;
+        }
+        let since = self.since?;
+        let full = self.waiting.len() >= self.settings.max_parts;
+        Some(if full { since } else { since + self.settings.linger })
+    }
+
+    /// Cuts a batch if one is due. The caller must report its end with [`Self::finish`].
+    pub fn cut_due(&mut self, now: Instant) -> Vec<Intent<P, V>> {
+        if self.deadline().is_some_and(|deadline| deadline <= now) { self.cut() } else { Vec::new() }
+    }
+
+    /// Cuts a batch now, unless one is under way or nothing waits.
+    pub fn cut(&mut self) -> Vec<Intent<P, V>> {
+        if self.under_way {
+            return Vec::new();
+        }
+        let mut batch = Vec::new();
+        while batch.len() < self.settings.max_parts {
+            let Some(part) = self.order.pop_front() else { break };
+            if let Some(Waiting { intent, slots }) = self.waiting.remove(&part) {
+                batch.push(Intent { part, intent, slots });
+            }
+        }
+        self.under_way = !batch.is_empty();
+        if self.waiting.is_empty() {
+            self.since = None;
+        }
+        batch
+    }
+
+    /// The batch under way has ended, whatever became of it.
+    pub fn finish(&mut self) {
+        self.under_way = false;
+    }
+
+    /// Whether nothing waits and nothing is under way: the lane can be forgotten.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && !self.under_way
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+    use crate::model::progress::Epoch;
+    use crate::model::record::Partition;
+
+    fn slot(offset: i64) -> Slot {
+        Slot { partition: Partition::new("t", 0), epoch: Epoch(1), offset, bytes: 1 }
+    }
+
+    fn coalescer(max_parts: usize) -> Coalescer<u8, bool> {
+        Coalescer::new(CoalesceSettings { max_parts, linger: Duration::from_secs(1) })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_waits_for_its_linger_or_until_it_is_full_and_for_the_one_before() {
+        let mut lane = coalescer(2);
+        let start = Instant::now();
+        assert!(!lane.offer(1, true, slot(1), start));
+        assert!(lane.cut_due(start).is_empty());
+        assert_eq!(lane.deadline(), Some(start + Duration::from_secs(1)));
+        assert!(lane.offer(1, false, slot(2), start), "the newer intent replaces the older");
+        assert!(!lane.offer(2, true, slot(3), start));
+        let batch = lane.cut_due(start);
+        assert_eq!(batch.len(), 2, "full");
+        assert_eq!(batch[0], Intent { part: 1, intent: false, slots: vec![slot(1), slot(2)] });
+        lane.offer(1, true, slot(4), start);
+        assert_eq!(lane.deadline(), None, "N1");
+        assert!(lane.cut().is_empty(), "N1");
+        lane.finish();
+        assert_eq!(lane.cut_due(start + Duration::from_secs(1)).len(), 1);
+        lane.finish();
+        assert!(lane.is_idle());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        /// N2 and N3 against sequential application, for any interleaving of offers, cuts and ends.
+        #[test]
+        fn the_last_intent_of_every_part_wins_and_every_slot_is_covered_once(
+            steps in prop::collection::vec((0..5_u8, any::<bool>(), 0..4_u8), 1..200),
+            max_parts in 1..4_usize,
+        ) {
+            let now = Instant::now();
+            let mut lane = coalescer(max_parts);
+            let mut sequential: BTreeMap<u8, bool> = BTreeMap::new();
+            let mut applied: BTreeMap<u8, bool> = BTreeMap::new();
+            let mut covered: BTreeMap<i64, u32> = BTreeMap::new();
+            let mut offered = 0;
+            let mut apply = |batch: Vec<Intent<u8, bool>>| {
+                for Intent { part, intent, slots } in batch {
+                    applied.insert(part, intent);
+                    for slot in slots {
+                        *covered.entry(slot.offset).or_default() += 1;
+                    }
+                }
+            };
+            for (part, intent, step) in steps {
+                match step {
+                    0 => {
+                        let batch = lane.cut();
+                        prop_assert!(batch.len() <= max_parts);
+                        apply(batch);
+                    }
+                    1 => lane.finish(),
+                    _ => {
+                        offered += 1;
+                        sequential.insert(part, intent);
+                        lane.offer(part, intent, slot(offered), now);
+                    }
+                }
+            }
+            while !lane.is_idle() {
+                lane.finish();
+                apply(lane.cut());
+            }
+            prop_assert_eq!(applied, sequential);
+            prop_assert_eq!(covered.len() as i64, offered);
+            prop_assert!(covered.values().all(|times| *times == 1));
+        }
+    }
+}

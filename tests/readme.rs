@@ -1,0 +1,64 @@
+//! The README says what is so: its examples are valid and its lists are complete.
+
+#![cfg(test)]
+
+use ldsink::config::Config;
+use ldsink::model::outcome::{FilterReason, RefusalReason};
+
+const README: &str = include_str!("../README.md");
+
+/// The fenced blocks of a language, without the indentation of the list they stand in.
+fn blocks(language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, Vec<String>)> = None;
+    for line in README.lines() {
+        let text = line.trim_start();
+        match &mut open {
+            None if text == format!("```{language}") => {
+                open = Some((line.len() - text.len(), Vec::new()));
+            }
+            None => {}
+            Some(_) if text == "```" => blocks.extend(open.take().map(|(_, b)| b.join("\n"))),
+            Some((indent, block)) => {
+                block.push(line.get(*indent..).unwrap_or_default().to_owned());
+            }
+        }
+    }
+    blocks
+}
+
+#[test]
+fn every_configuration_is_valid() {
+    let examples = blocks("yaml");
+    assert!(!examples.is_empty());
+    for example in examples {
+        let parsed = Config::parse(&example, "README.md", &|_| Some("value".to_owned()));
+        assert!(parsed.is_ok(), "{}\n{example}", parsed.unwrap_err());
+    }
+}
+
+#[test]
+fn every_reason_is_listed() {
+    let section = README.split("## What failures look like").nth(1).unwrap();
+    for reason in RefusalReason::ALL.map(RefusalReason::as_str) {
+        assert!(section.contains(&format!("`{reason}`")), "{reason}");
+    }
+    for reason in FilterReason::ALL.map(FilterReason::as_str) {
+        assert!(section.contains(&format!("`{reason}`")), "{reason}");
+    }
+}
+
+#[test]
+fn every_command_and_metric_it_names_exists() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_ldsink")).arg("--help").output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    for command in ["run", "demo", "check", "sandbox", "completions"] {
+        assert!(README.contains(&format!("ldsink {command}")) || command == "demo", "{command}");
+        assert!(help.contains(&format!("  {command} ")), "{command} is not in --help");
+    }
+    let metrics = include_str!("../src/telemetry/metrics.rs");
+    for named in README.split("`ldsink_").skip(1) {
+        let name: String = named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        assert!(metrics.contains(&format!("\"{name}\"")), "no metric ldsink_{name}");
+    }
+}
