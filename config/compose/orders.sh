@@ -3,8 +3,8 @@
 # that there is something to see. About ORDERS_PER_SECOND of them are new orders; 0 writes nothing.
 #
 # Beside what flows, there is some of what does not: updates, deletes with their tombstones and test
-# orders (filtered), and now and then an order without a user and a line that is no JSON
-# (dead letters).
+# orders (filtered), and now and then an order without a user and a line that is no JSON (dead
+# letters, so the alert about them is right to fire).
 set -euo pipefail
 
 tools=${KAFKA_TOOLS:-/opt/kafka/bin}
