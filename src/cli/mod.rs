@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod health;
 mod run;
 mod sandbox;
 
@@ -53,6 +54,7 @@ enum Command {
     Run(run::RunArgs),
     Check(check::CheckArgs),
     Sandbox(sandbox::SandboxArgs),
+    Health(health::HealthArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -103,6 +105,7 @@ async fn execute(command: Command) -> Exit {
         Command::Run(args) => run::run(args, shutdown).await,
         Command::Check(args) => check::check(&args),
         Command::Sandbox(args) => sandbox::serve(args, shutdown).await,
+        Command::Health(args) => health::ask(&args).await,
         Command::Completions(args) => completions::print(&args),
     }
 }

@@ -92,7 +92,11 @@ impl<P: Clone + Eq + Hash, V> Coalescer<P, V> {
 
     /// Cuts a batch if one is due. The caller must report its end with [`Self::finish`].
     pub fn cut_due(&mut self, now: Instant) -> Vec<Intent<P, V>> {
-        if self.deadline().is_some_and(|deadline| deadline <= now) { self.cut() } else { Vec::new() }
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.cut()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Cuts a batch now, unless one is under way or nothing waits.
@@ -210,7 +214,7 @@ mod tests {
                 apply(lane.cut());
             }
             prop_assert_eq!(applied, sequential);
-            prop_assert_eq!(covered.len() as i64, offered);
+            prop_assert_eq!(i64::try_from(covered.len()).unwrap(), offered);
             prop_assert!(covered.values().all(|times| *times == 1));
         }
     }

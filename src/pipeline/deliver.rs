@@ -41,6 +41,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// The `operation` label of this lane.
 const OPERATION: &str = "metric_event";
+/// The `result` label of a request that was accepted; the others are the error classes.
+const ACCEPTED: &str = "accepted";
 /// Failures in a row after which readiness shows them; fewer are everyday noise.
 const UNREADY_AFTER: u32 = 5;
 
@@ -87,7 +89,7 @@ impl EventLane {
         reports: LaneReports,
         abandoned: CancellationToken,
     ) -> Self {
-        reports.metrics.lane_halted.with_label_values(&[target.as_str(), OPERATION]).set(0);
+        declare_series(&reports.metrics, &target);
         let quota = RequestQuota::new(settings.requests_per_second);
         let gate = Gate::new(settings.probe_interval);
         let failures = AtomicU32::new(0);
@@ -187,7 +189,7 @@ impl EventLane {
     }
 
     fn count(&self, answer: &Result<(), ApiError>, took: Duration) {
-        let result = answer.as_ref().err().map_or("accepted", |error| error.class.as_str());
+        let result = answer.as_ref().err().map_or(ACCEPTED, |error| error.class.as_str());
         let metrics = &self.reports.metrics;
         metrics.requests.with_label_values(&[self.target.as_str(), OPERATION, result]).inc();
         metrics
@@ -307,6 +309,18 @@ impl EventLane {
         if self.reports.dead_letters.send(letter).is_err() {
             tracing::debug!("nobody writes dead letters any more");
         }
+    }
+}
+
+/// Begins every series at zero: one that begins at its first event hides that event from
+/// `increase()`.
+fn declare_series(metrics: &Metrics, target: &str) {
+    metrics.lane_halted.with_label_values(&[target, OPERATION]).set(0);
+    metrics.splits.with_label_values(&[target]);
+    metrics.requests.with_label_values(&[target, OPERATION, ACCEPTED]);
+    for class in ErrorClass::ALL.map(ErrorClass::as_str) {
+        metrics.requests.with_label_values(&[target, OPERATION, class]);
+        metrics.retries.with_label_values(&[target, OPERATION, class]);
     }
 }
 

@@ -16,6 +16,7 @@
 
 pub mod ack;
 pub mod batch;
+pub mod coalesce;
 pub mod commit;
 pub mod dead_letter;
 pub mod decode;

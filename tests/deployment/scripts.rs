@@ -114,30 +114,31 @@ fn a_rate_that_is_no_number_is_refused() {
 }
 
 #[test]
-fn the_probe_succeeds_on_200_only_and_shows_the_reasons() {
-    let ready = probe("HTTP/1.0 200 OK\r\n\r\n{\"ok\":true}");
+fn the_health_command_succeeds_on_200_only_and_shows_the_reasons() {
+    let ready = health("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"ok\":true}");
     assert!(ready.status.success(), "{ready:?}");
-    let halted =
-        probe("HTTP/1.0 503 Service Unavailable\r\n\r\n{\"reasons\":{\"target\":\"401\"}}");
+    let halted = health(
+        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n{\"reasons\":{\"target\":\"401\"}}",
+    );
     assert_eq!(halted.status.code(), Some(1));
     let shown = String::from_utf8(halted.stderr).unwrap();
-    assert!(shown.contains("/ready answered 503") && shown.contains("401"), "{shown}");
-    assert!(!probe("").status.success(), "a closed connection is no answer");
+    assert!(shown.contains("401"), "{shown}");
+    assert!(!health("").status.success(), "a closed connection is no answer");
 }
 
-/// Runs the probe against a server that gives one answer.
-fn probe(answer: &'static str) -> Output {
+/// Runs the images' health check against a server that gives one answer.
+fn health(answer: &'static str) -> Output {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
+    let url = format!("http://{}/ready", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         let request = BufReader::new(&connection).lines().map(Result::unwrap);
         let request: Vec<String> = request.take_while(|line| !line.is_empty()).collect();
-        assert_eq!(request[0], "GET /ready HTTP/1.0");
+        assert_eq!(request[0], "GET /ready HTTP/1.1");
         connection.write_all(answer.as_bytes()).unwrap();
     });
-    let script = path("config/compose/probe.sh");
-    let output = Command::new("bash").arg(script).args([&port, "/ready"]).output().unwrap();
+    let program = env!("CARGO_BIN_EXE_ldsink");
+    let output = Command::new(program).args(["health", "--url", &url]).output().unwrap();
     server.join().unwrap();
     output
 }

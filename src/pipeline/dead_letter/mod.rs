@@ -30,7 +30,7 @@ use self::fetch::{FetchError, Fetcher};
 use self::letter::Letter;
 use crate::kafka::connection::{KafkaLog, client_config};
 use crate::kafka::settings::KafkaSettings;
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin};
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::Settlement;
 use crate::model::record::OwnedRecord;
 use crate::runtime::tasks::TaskSet;
@@ -75,6 +75,10 @@ impl DeadLetters {
     ) -> Result<Self, DeadLetterError> {
         let producer = producer_config(settings).create_with_context(KafkaLog::default())?;
         let fetcher = Fetcher::new(settings.clone());
+        for reason in RefusalReason::ALL {
+            // A series that begins at its first dead letter would hide that one from `increase()`.
+            reports.metrics.dead_letters.with_label_values(&[reason.as_str()]);
+        }
         Ok(Self { topic, producer, fetcher, reports, abandoned })
     }
 

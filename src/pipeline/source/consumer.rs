@@ -64,6 +64,15 @@ struct PartitionStatistics {
     consumer_lag: i64,
     #[serde(default)]
     desired: bool,
+    #[serde(default)]
+    fetch_state: String,
+}
+
+impl PartitionStatistics {
+    /// Whether the partition is ours: librdkafka goes on listing those that were.
+    fn is_fetched(&self) -> bool {
+        matches!(self.fetch_state.as_str(), "active" | "offset-query" | "offset-wait")
+    }
 }
 
 pub(super) fn create(
@@ -158,7 +167,7 @@ impl ClientContext for Context {
         for (topic, TopicStatistics { partitions }) in topics {
             for (number, partition) in partitions {
                 // -1 is librdkafka's own collective of unassigned messages.
-                if partition.desired && number != "-1" {
+                if partition.desired && partition.is_fetched() && number != "-1" {
                     let labels = [topic.as_str(), number.as_str()];
                     let lag = partition.consumer_lag.max(0);
                     self.reports.metrics.consumer_lag.with_label_values(&labels).set(lag);

@@ -48,6 +48,10 @@ const LAST_COMMIT: Duration = Duration::from_secs(5);
 const CONNECTION: &str = "kafka";
 const ASSIGNMENT: &str = "assignment";
 
+/// The `result` label of commits.
+const CONFIRMED: &str = "confirmed";
+const FAILED: &str = "failed";
+
 /// What the consumer thread needs of the pipeline. Called from that thread only.
 pub trait Intake {
     /// New partitions are ours, from their committed offsets on.
@@ -152,6 +156,9 @@ impl<I: Intake> Source<I> {
         consumer.subscribe(&topics).map_err(SourceError::Create)?;
         let committer = Committer::start(Arc::clone(&consumer));
         let (assigned, paused) = (Vec::new(), Vec::new());
+        for result in [CONFIRMED, FAILED] {
+            reports.metrics.commits.with_label_values(&[result]);
+        }
         reports.health.fault(ASSIGNMENT, "waiting for the group to assign partitions");
         Ok(Self { consumer, committer, intake, assigned, paused, drain_deadline, reports })
     }
@@ -232,7 +239,7 @@ impl<I: Intake> Source<I> {
         now: Instant,
     ) {
         let metrics = &self.reports.metrics;
-        let label = if result.is_ok() { "confirmed" } else { "failed" };
+        let label = if result.is_ok() { CONFIRMED } else { FAILED };
         metrics.commits.with_label_values(&[label]).inc();
         if let Err(error) = result {
             tracing::warn!(%error, partitions = entries.len(), "commit failed; it is repeated");
@@ -315,6 +322,11 @@ impl<I: Intake> Source<I> {
             tracing::error!(%error, "a revocation cannot be carried out");
         }
         self.assigned.retain(|partition| !partitions.contains(partition));
+        for Partition { topic, number } in partitions {
+            // Whoever owns it now tells its lag. There is none to remove before the first statistics.
+            let labels = [&**topic, &number.to_string()];
+            drop(self.reports.metrics.consumer_lag.remove_label_values(&labels));
+        }
         self.paused.retain(|partition| !partitions.contains(partition));
     }
 
