@@ -15,6 +15,7 @@ mod metric_event;
 pub mod path;
 pub mod projection;
 pub mod settings;
+mod value;
 
 use std::collections::HashMap;
 use std::sync::Arc;
