@@ -353,7 +353,10 @@ impl<I: Intake> Source<I> {
     /// Leaves the group and closes the consumer.
     fn leave(self) {
         self.consumer.context().close();
-        if let Err(error) = self.consumer.unassign() {
+        // A cooperative assignment is given up in the callback, while closing.
+        let cooperative =
+            matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        if !cooperative && let Err(error) = self.consumer.unassign() {
             tracing::debug!(%error, "nothing to unassign");
         }
         self.committer.stop();
