@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod demo;
 mod run;
 mod sandbox;
 
@@ -51,6 +52,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Demo(demo::DemoArgs),
     Check(check::CheckArgs),
     Sandbox(sandbox::SandboxArgs),
     Completions(completions::CompletionsArgs),
@@ -94,6 +96,7 @@ fn long_version() -> String {
 async fn execute(command: Command) -> Exit {
     match command {
         Command::Run(args) => run::run(args, listen()).await,
+        Command::Demo(args) => demo::demo(args, listen()).await,
         Command::Check(args) => check::check(&args),
         Command::Sandbox(args) => sandbox::serve(args, listen()).await,
         Command::Completions(args) => completions::print(args),
