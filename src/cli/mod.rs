@@ -6,6 +6,7 @@ mod demo;
 mod run;
 mod sandbox;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -118,15 +119,20 @@ fn listen() -> Shutdown {
 }
 
 /// Prints a result to stdout.
-#[expect(clippy::print_stdout, reason = "results of commands go to stdout")]
 fn print(text: &str) {
-    println!("{text}");
+    note(writeln!(std::io::stdout(), "{text}"));
 }
 
 /// Tells a person something on stderr.
-#[expect(clippy::print_stderr, reason = "messages for people go to stderr")]
 fn say(text: &str) {
-    eprintln!("{text}");
+    note(writeln!(std::io::stderr(), "{text}"));
+}
+
+/// A reader that went away (`| head`) is no failure of the command; `println!` would panic.
+fn note(written: std::io::Result<()>) {
+    if let Err(error) = written {
+        tracing::debug!(%error, "nobody reads the output");
+    }
 }
 
 impl From<Exit> for ExitCode {
