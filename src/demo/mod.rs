@@ -101,6 +101,8 @@ pub async fn run(
 ) -> Result<Report, DemoError> {
     // The broker goes last: a client without a broker complains.
     let (over, last) = (CancellationToken::new(), CancellationToken::new());
+    // Were this to unwind, threads that nobody stops would keep the process from ending.
+    let _guards = (over.clone().drop_guard(), last.clone().drop_guard());
     let (tasks, broker) = (TaskSet::new(over.clone()), TaskSet::new(over.clone()));
     let ended = async {
         let port = if options.keep_running { AdminPort::Usual } else { AdminPort::Free };
