@@ -173,7 +173,7 @@ impl Metrics {
             )?,
             last_commit_seconds: d.float_gauge(
                 "last_commit_timestamp_seconds",
-                "Unix time of the last successful offset commit.",
+                "Unix time of the last successful offset commit, or of the start.",
             )?,
         })
     }
