@@ -106,8 +106,7 @@ async fn execute(command: Command) -> Exit {
     };
     match command {
         Command::Run(args) => run::run(args, shutdown).await,
-        Command::Run(args) => run::run(args, listen()).await,
-        Command::Demo(args) => demo::demo(args, listen()).await,
+        Command::Demo(args) => demo::demo(args, shutdown).await,
         Command::Check(args) => check::check(&args),
         Command::Sandbox(args) => sandbox::serve(args, shutdown).await,
         Command::Health(args) => health::ask(&args).await,
