@@ -224,3 +224,54 @@ impl ProducerContext for Receipts {
         lock(&self.inbox).push(receipt);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+
+    use super::*;
+    use crate::demo::{broker, observer, service};
+    use crate::runtime::tasks::TaskSet;
+
+    /// Ten times what the broker keeps: without the window most of it would be forgotten.
+    const MUCH: Pace = Pace { records: Some(300_000), per_second: 1_000_000 };
+
+    fn earliest(settings: &KafkaSettings) -> Vec<i64> {
+        let mut config = client_config(settings);
+        config.set("group.id", "ldsink-test").set("group.protocol", "classic");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let low = |partition| consumer.fetch_watermarks(ORDERS, partition, FLUSH).unwrap().0;
+        (0..PARTITIONS).map(low).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nobody_reads_and_yet_the_broker_forgets_nothing_g3() {
+        let over = CancellationToken::new();
+        let (tasks, brokers) = (TaskSet::new(over.clone()), TaskSet::new(over.clone()));
+        let last = CancellationToken::new();
+        let kafka = broker::start("dead".to_owned(), &brokers, last.clone()).await.unwrap();
+        let settings = service::configuration(&kafka, "http://127.0.0.1:1").unwrap().kafka;
+        let seen = observer::start(&settings, "dead".to_owned(), &tasks, over.clone()).unwrap();
+        let manifest = Arc::<Mutex<Manifest>>::default();
+        let mut generator = Generator::new(&settings, Arc::clone(&manifest), seen).unwrap();
+        let stop = over.clone();
+        tasks.spawn_blocking("generator", move || generator.run(MUCH, &stop).unwrap());
+
+        let produced = || lock(&manifest).entries().len();
+        let started = Instant::now();
+        let mut known = 0;
+        // It has come to a halt when nothing was added between two looks.
+        while known == 0 || produced() > known {
+            assert!(started.elapsed() < Duration::from_secs(60), "it goes on: {}", produced());
+            known = produced();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        let earliest = tokio::task::spawn_blocking(move || earliest(&settings)).await.unwrap();
+        over.cancel();
+        assert!(tasks.join().await.is_empty());
+        last.cancel();
+        assert!(brokers.join().await.is_empty());
+        assert!((10_000..30_000).contains(&known), "{known} produced");
+        assert_eq!(earliest, [0; 6], "the first offsets that the broker still has");
+    }
+}

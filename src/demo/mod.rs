@@ -86,6 +86,8 @@ pub enum DemoError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Task(#[from] TaskFailure),
+    #[error("stopped before the first change was produced")]
+    Stopped,
     #[error("the generator's thread ended early")]
     GeneratorGone,
 }
@@ -106,7 +108,10 @@ pub async fn run(
     let (tasks, broker) = (TaskSet::new(over.clone()), TaskSet::new(over.clone()));
     let ended = async {
         let port = if options.keep_running { AdminPort::Usual } else { AdminPort::Free };
-        let stage = Stage::set(port, &tasks, &over, &broker, &last).await?;
+        let stage = tokio::select! {
+            stage = Stage::set(port, &tasks, &over, &broker, &last) => stage?,
+            () = shutdown.requested.cancelled() => return Err(DemoError::Stopped),
+        };
         play(stage, options, &shutdown, tell).await
     };
     let ended = ended.await;

@@ -7,7 +7,8 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 const LINE_EVERY: Duration = Duration::from_secs(1);
-const BAR: &str = "  {bar:28.cyan/blue} {percent:>3} %  {msg}";
+/// Two lines: on a narrow terminal the counts would not fit beside the bar.
+const BAR: &str = "  {wide_bar:.cyan/blue} {percent:>3} %\n  {msg}";
 
 /// How far the demo is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
