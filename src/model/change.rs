@@ -5,7 +5,7 @@
 
 use super::record::Record;
 
-/// What happened. Plain JSON records carry no operation and count as [`Op::Upsert`].
+/// What happened. A record that carries no operation counts as [`Op::Upsert`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
     Create,
@@ -33,6 +33,8 @@ pub enum Format {
 pub struct Change<'a> {
     pub record: Record<'a>,
     pub op: Op,
+    /// The record carried no value; only the key is known.
+    pub tombstone: bool,
     pub before: Option<&'a str>,
     pub after: Option<&'a str>,
     /// The record's key, when it is JSON.
@@ -85,6 +87,11 @@ impl Format {
 // === impl Change ===
 
 impl<'a> Change<'a> {
+    /// A change of which only the operation is known yet.
+    pub fn new(record: Record<'a>, op: Op) -> Self {
+        Self { record, op, tombstone: false, before: None, after: None, key: None, source: None }
+    }
+
     /// The row the change is about: as it is now, or as it was when it has been deleted, or the
     /// key's fields when nothing else is known of it.
     pub fn row(&self) -> Option<&'a str> {

@@ -21,7 +21,8 @@ pub enum Outcome {
 /// Why a record yields no operation, although nothing is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FilterReason {
-    /// A record without a value; the delete it belongs to was a record of its own.
+    /// A record without a value, for a route that maps rows or in a format that sends the delete as a
+    /// record of its own.
     Tombstone,
     /// A truncate or message event, which has no row to map.
     NoRow,

@@ -90,12 +90,11 @@ fn interpret<'a>(
         }
     };
     let change = Change {
-        record: *record,
-        op,
         before: envelope.before.map(RawValue::get),
         after: envelope.after.map(RawValue::get),
         key: key.map(key_payload),
         source: envelope.source.map(RawValue::get),
+        ..Change::new(*record, op)
     };
     match op {
         Op::Truncate | Op::Message => Ok(Decoded::Filtered(FilterReason::NoRow)),

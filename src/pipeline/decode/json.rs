@@ -20,12 +20,9 @@ pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError
         });
     }
     Ok(Decoded::Change(Change {
-        record: *record,
-        op: Op::Upsert,
-        before: None,
         after: Some(text),
         key: json_key(record),
-        source: None,
+        ..Change::new(*record, Op::Upsert)
     }))
 }
 

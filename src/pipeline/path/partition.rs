@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::counters::PathCounters;
 use crate::model::batch::EventBatch;
-use crate::model::outcome::{FilterReason, Refusal, RefusalReason, Stage};
+use crate::model::outcome::{Refusal, RefusalReason, Stage};
 use crate::model::progress::{CommitEntry, Epoch, NextOffset};
 use crate::model::record::{Partition, Record};
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
@@ -138,8 +138,12 @@ impl PartitionPath {
             }
             Err(error) => return Err(refusal(Stage::Decode, None, error.reason, &error.detail)),
         };
-        if change.row().is_none() {
-            group.routes.iter().for_each(|r| counters.filtered(r.id, FilterReason::NoRow));
+        if group.declines(&change) {
+            for route in &group.routes {
+                if let Some(reason) = route.declines(&change) {
+                    counters.filtered(route.id, reason);
+                }
+            }
             return Ok(GroupMapped { rowless: true });
         }
         let on =
@@ -158,7 +162,7 @@ impl PartitionPath {
                 Err(error) => return Err(on(Some(&route.name), error)),
             }
         }
-        Ok(GroupMapped { rowless: false })
+        Ok(GroupMapped { rowless: change.tombstone })
     }
 
     /// Makes what was written for a record part of its batches, takes it into the ledger, and puts
@@ -257,7 +261,7 @@ impl PartitionPath {
 
 /// What the routes of one format made of a record.
 struct GroupMapped {
-    /// The record carries no row, so that no route could have matched it.
+    /// The record carries no row of its own, so that it surprises nobody when no route maps it.
     rowless: bool,
 }
 

@@ -236,6 +236,36 @@ async fn unmatched_records_follow_the_policy() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tombstones_are_filtered_by_metric_events_and_never_unmatched() {
+    let mut rig = rig(&format!("{CONFIG}\nunmatched: dead_letter\n"));
+    let now = Instant::now();
+    rig.path.assigned(&zero());
+    // The second key could be mapped, the third would fail in `when`, the last is no key of fields.
+    let keys =
+        [None, Some(r#"{"user":"u","n":500}"#), Some(r#"{"id":1,"\ud800":2}"#), Some("order-7")];
+    for (key, offset) in keys.into_iter().zip(5..) {
+        let record = Record {
+            topic: "t",
+            partition: 0,
+            offset,
+            timestamp_ms: Some(1_767_225_600_000),
+            key: key.map(str::as_bytes),
+            value: None,
+            headers: &NoHeaders,
+        };
+        rig.path.record(&record, now);
+    }
+    rig.path.turn(now);
+    assert!(rig.letters.try_recv().is_err());
+    assert_eq!(rig.progress(), Some(9));
+    for route in ["all", "big"] {
+        let filtered = rig.metrics.filtered.with_label_values(&[route, "tombstone"]).get();
+        assert_eq!(filtered, 4, "{route}");
+    }
+    assert_eq!(rig.metrics.records.with_label_values(&["filtered"]).get(), 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_record_too_large_for_any_batch_is_dead_lettered_and_the_others_go_on() {
     let mut rig = rig(CONFIG);
     let now = Instant::now();

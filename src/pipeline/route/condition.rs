@@ -279,7 +279,7 @@ mod tests {
             value: None,
             headers: &NoHeaders,
         };
-        Change { record, op, before: None, after: Some(row), key: None, source: None }
+        Change { after: Some(row), ..Change::new(record, op) }
     }
 
     #[test]

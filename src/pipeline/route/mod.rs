@@ -161,6 +161,11 @@ impl FormatGroup {
             .pick(change, picks)
             .map_err(|detail| RouteError { reason: RefusalReason::InvalidJson, detail })
     }
+
+    /// Whether none of the routes has a use for the change, so that nothing of it need be read.
+    pub fn declines(&self, change: &Change<'_>) -> bool {
+        self.routes.iter().all(|route| route.declines(change).is_some())
+    }
 }
 
 // === impl Route ===
@@ -177,6 +182,17 @@ impl Route {
         }
     }
 
+    /// Why the change is not for this kind of operation, whatever its fields hold.
+    ///
+    /// A metric event counts what happened to a row. A tombstone is not counted: the delete it
+    /// stands for was a record of its own, or the topic says no more of a row than that it is gone.
+    pub fn declines(&self, change: &Change<'_>) -> Option<FilterReason> {
+        if change.tombstone {
+            return Some(FilterReason::Tombstone);
+        }
+        change.row().is_none().then_some(FilterReason::NoRow)
+    }
+
     /// Maps a change, appending what it becomes to `body`, preceded by a comma.
     ///
     /// # Errors
@@ -187,6 +203,9 @@ impl Route {
         picks: &Picks,
         body: &mut Vec<u8>,
     ) -> Result<Routed, RouteError> {
+        if let Some(reason) = self.declines(change) {
+            return Ok(Routed::Filtered(reason));
+        }
         if let Some(when) = &self.when {
             let holds = when.holds(change).map_err(|error| RouteError {
                 reason: RefusalReason::ExpressionFailed,

@@ -371,7 +371,7 @@ mod tests {
             value: None,
             headers: &NoHeaders,
         };
-        Change { record, op: Op::Upsert, before: None, after: Some(row), key: None, source: None }
+        Change { after: Some(row), ..Change::new(record, Op::Upsert) }
     }
 
     fn pick_all(row: &str, paths: &[&str]) -> Vec<Option<String>> {

@@ -43,9 +43,6 @@ fn route(event: MetricEventSettings, when: Option<&str>) -> RouteSettings {
 }
 
 fn apply(settings: RouteSettings, row: &str) -> Result<(Routed, Vec<u8>), RouteError> {
-    let router = Router::compile(&[settings]);
-    let topic = router.topic("t").unwrap();
-    let group = &topic.groups()[0];
     let record = Record {
         topic: "t",
         partition: 0,
@@ -55,12 +52,20 @@ fn apply(settings: RouteSettings, row: &str) -> Result<(Routed, Vec<u8>), RouteE
         value: None,
         headers: &NoHeaders,
     };
-    let change =
-        Change { record, op: Op::Upsert, before: None, after: Some(row), key: None, source: None };
+    apply_change(settings, &Change { after: Some(row), ..Change::new(record, Op::Upsert) })
+}
+
+fn apply_change(
+    settings: RouteSettings,
+    change: &Change<'_>,
+) -> Result<(Routed, Vec<u8>), RouteError> {
+    let router = Router::compile(&[settings]);
+    let topic = router.topic("t").unwrap();
+    let group = &topic.groups()[0];
     let mut picks = Picks::default();
-    group.pick(&change, &mut picks)?;
+    group.pick(change, &mut picks)?;
     let mut body = b"before".to_vec();
-    let routed = group.routes[0].apply(&change, &picks, &mut body);
+    let routed = group.routes[0].apply(change, &picks, &mut body);
     if routed.is_err() {
         assert_eq!(body, b"before", "E2: an error leaves the body as it was");
     }
@@ -160,6 +165,30 @@ fn a_condition_filters_and_a_failing_one_refuses() {
     let error = apply(route(event(), Some("row.nothing > 1")), ROW).unwrap_err();
     assert_eq!(error.reason, RefusalReason::ExpressionFailed);
     assert!(error.detail.starts_with("when: "), "{error}");
+}
+
+#[test]
+fn a_metric_event_is_for_rows_so_a_tombstone_is_filtered_unread() {
+    let record = Record {
+        topic: "t",
+        partition: 0,
+        offset: 5,
+        timestamp_ms: Some(1_767_225_600_777),
+        key: Some(ROW.as_bytes()),
+        value: None,
+        headers: &NoHeaders,
+    };
+    let delete = Change { key: Some(ROW), ..Change::new(record, Op::Delete) };
+    let tombstone = Change { tombstone: true, ..delete };
+    for when in [None, Some("true"), Some("false"), Some("row.nothing > 1")] {
+        let routed = apply_change(route(event(), when), &tombstone).unwrap();
+        assert_eq!(routed, (Routed::Filtered(FilterReason::Tombstone), Vec::new()), "{when:?}");
+    }
+    let (routed, _) = apply_change(route(event(), None), &delete).unwrap();
+    assert_eq!(routed, Routed::MetricEvent, "a delete that has a value of its own is mapped");
+    let rowless = Change::new(record, Op::Message);
+    let routed = apply_change(route(event(), None), &rowless).unwrap();
+    assert_eq!(routed.0, Routed::Filtered(FilterReason::NoRow));
 }
 
 #[test]
