@@ -125,6 +125,35 @@ pub struct MetricBatch {
     pub slots: Vec<Slot>,
 }
 
+/// A batch of a lane, on its way to LaunchDarkly.
+#[derive(Debug, Clone)]
+pub enum KeyedBatch {
+    Segment(SegmentBatch),
+    Metric(MetricBatch),
+}
+
+// === impl KeyedBatch ===
+
+impl KeyedBatch {
+    pub fn target(&self) -> TargetId {
+        match self {
+            Self::Segment(batch) => batch.target,
+            Self::Metric(batch) => batch.target,
+        }
+    }
+
+    pub fn lane(&self) -> LaneKey {
+        match self {
+            Self::Segment(batch) => {
+                LaneKey::Segment { target: batch.target, key: Arc::clone(&batch.segment) }
+            }
+            Self::Metric(batch) => {
+                LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) }
+            }
+        }
+    }
+}
+
 // === impl Operation ===
 
 impl Operation {

@@ -15,21 +15,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::time::Duration;
-
 use tokio::time::Instant;
 
+use super::settings::CoalesceSettings;
 use crate::model::operation::Intent;
 use crate::model::progress::Slot;
-
-/// When a batch is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CoalesceSettings {
-    /// Parts in one batch.
-    pub max_parts: usize,
-    /// Time since the first waiting intent.
-    pub linger: Duration,
-}
 
 /// One lane's waiting intents. `P` names a part of the thing, a segment's member for instance.
 #[derive(Debug)]
@@ -146,6 +136,7 @@ impl<P: Clone + Eq + Hash, V> Coalescer<P, V> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 

@@ -31,6 +31,7 @@ pub struct Metrics {
     pub records: IntCounterVec,
     /// What routes made of records: operations, and why not.
     pub operations: IntCounterVec,
+    pub coalesced: IntCounter,
     pub filtered: IntCounterVec,
     pub dead_letters: IntCounterVec,
     pub requests: IntCounterVec,
@@ -92,6 +93,10 @@ impl Metrics {
                 "operations_total",
                 "Operations made from records.",
                 &["route", "operation"],
+            )?,
+            coalesced: d.counter(
+                "coalesced_total",
+                "Operations replaced by a newer one for the same member or metric before they were sent.",
             )?,
             filtered: d.counters(
                 "filtered_total",
