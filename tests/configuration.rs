@@ -434,8 +434,11 @@ fn routes_name_their_topics_once_and_never_the_dead_letters() {
     );
     replaced(
         "format: json",
-        "format: avro",
-        &["12:13: routes[0].format: `avro` is no choice here; one of json, debezium"],
+        "format: csv",
+        &[
+            "12:13: routes[0].format: `csv` is no choice here; one of json, debezium, debezium_flat, \
+           maxwell, auto",
+        ],
     );
     let second = BASE.split_once("routes:\n").unwrap().1;
     said(

@@ -26,6 +26,12 @@ pub enum Format {
     Json,
     /// Debezium's change event envelope as JSON, with or without the embedded schema.
     Debezium,
+    /// The row itself, as Debezium's ExtractNewRecordState leaves it, with the same options.
+    DebeziumFlat,
+    /// Maxwell's daemon's JSON.
+    Maxwell,
+    /// Whichever of the others a record looks like.
+    Auto,
 }
 
 /// A decoded record. The documents are JSON texts of complete values.
@@ -35,6 +41,8 @@ pub struct Change<'a> {
     pub op: Op,
     /// The record carried no value; only the key is known.
     pub tombstone: bool,
+    /// The row as it was: all of it, or what the source tells of it. Maxwell tells of an update only
+    /// the columns that changed, Debezium of a delete perhaps only the key.
     pub before: Option<&'a str>,
     pub after: Option<&'a str>,
     /// The record's key, when it is JSON.
@@ -73,13 +81,17 @@ impl Op {
 // === impl Format ===
 
 impl Format {
-    pub const ALL: [Self; 2] = [Self::Json, Self::Debezium];
+    pub const ALL: [Self; 5] =
+        [Self::Json, Self::Debezium, Self::DebeziumFlat, Self::Maxwell, Self::Auto];
 
     /// The word used for it in configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Debezium => "debezium",
+            Self::DebeziumFlat => "debezium_flat",
+            Self::Maxwell => "maxwell",
+            Self::Auto => "auto",
         }
     }
 }

@@ -10,9 +10,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{DecodeError, Decoded, invalid_json, json_key};
+use super::connect::key_payload;
+use super::{DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, text_of};
 use crate::model::change::{Change, Op};
-use crate::model::outcome::{FilterReason, RefusalReason};
+use crate::model::outcome::FilterReason;
 use crate::model::record::Record;
 
 /// The members of an envelope, and those that tell Debezium's own records from one.
@@ -50,10 +51,7 @@ pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError
     let Some(value) = record.value else {
         return Ok(Decoded::Filtered(FilterReason::Tombstone));
     };
-    let text = std::str::from_utf8(value).map_err(|e| DecodeError {
-        reason: RefusalReason::InvalidJson,
-        detail: format!("the value is not UTF-8: {e}"),
-    })?;
+    let text = text_of(value)?;
     let outer: Option<Envelope<'a>> = serde_json::from_str(text).map_err(|e| invalid_json(&e))?;
     let Some(outer) = outer else {
         return Ok(Decoded::Filtered(FilterReason::Tombstone));
@@ -77,18 +75,8 @@ fn interpret<'a>(
             Err(not_an_envelope("it has no `op`"))
         };
     };
-    let op = match op.get() {
-        "\"c\"" => Op::Create,
-        "\"u\"" => Op::Update,
-        "\"d\"" => Op::Delete,
-        "\"r\"" => Op::Snapshot,
-        "\"t\"" => Op::Truncate,
-        "\"m\"" => Op::Message,
-        other => {
-            let shown: String = other.chars().take(16).collect();
-            return Err(not_an_envelope(&format!("its `op` is {shown}")));
-        }
-    };
+    let op = op_of(op.get())
+        .ok_or_else(|| not_an_envelope(&format!("its `op` is {}", excerpt(op.get()))))?;
     let change = Change {
         before: envelope.before.map(RawValue::get),
         after: envelope.after.map(RawValue::get),
@@ -107,25 +95,21 @@ fn interpret<'a>(
     }
 }
 
-/// The fields of a key that may be wrapped in `{schema, payload}` like the value.
-fn key_payload(key: &str) -> &str {
-    #[derive(Deserialize)]
-    struct Wrapped<'a> {
-        #[serde(borrow)]
-        payload: Option<&'a RawValue>,
-        schema: Option<IgnoredAny>,
-    }
-    match serde_json::from_str::<Wrapped<'_>>(key) {
-        Ok(Wrapped { payload: Some(payload), schema: Some(_) }) => payload.get(),
-        _ => key,
+/// The operation that a letter stands for, as JSON text. Also `__op` of flattened records.
+pub(super) fn op_of(letter: &str) -> Option<Op> {
+    match letter {
+        "\"c\"" => Some(Op::Create),
+        "\"u\"" => Some(Op::Update),
+        "\"d\"" => Some(Op::Delete),
+        "\"r\"" => Some(Op::Snapshot),
+        "\"t\"" => Some(Op::Truncate),
+        "\"m\"" => Some(Op::Message),
+        _ => None,
     }
 }
 
 fn not_an_envelope(what: &str) -> DecodeError {
-    DecodeError {
-        reason: RefusalReason::InvalidEnvelope,
-        detail: format!("the value is JSON but not a Debezium envelope: {what}"),
-    }
+    invalid_envelope("a Debezium envelope", what)
 }
 
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Payload<'a>, D::Error> {

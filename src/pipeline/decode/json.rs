@@ -1,15 +1,18 @@
 //! Plain JSON objects: the object is the row, and every record is an upsert.
+//!
+//! In a compacted topic a record without a value deletes what its key names, see
+//! <https://kafka.apache.org/documentation/#compaction>.
 
 use serde_json::value::RawValue;
 
-use super::{DecodeError, Decoded, invalid_json, json_key};
+use super::{DecodeError, Decoded, delete_by_key, invalid_json, json_key};
 use crate::model::change::{Change, Op};
-use crate::model::outcome::{FilterReason, RefusalReason};
+use crate::model::outcome::RefusalReason;
 use crate::model::record::Record;
 
 pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
     let Some(value) = record.value else {
-        return Ok(Decoded::Filtered(FilterReason::Tombstone));
+        return Ok(delete_by_key(record, json_key(record)));
     };
     let document: &RawValue = serde_json::from_slice(value).map_err(|e| invalid_json(&e))?;
     let text = document.get();
@@ -39,6 +42,7 @@ fn kind_of(json: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::outcome::FilterReason;
     use crate::model::record::NoHeaders;
 
     fn record(value: Option<&[u8]>) -> Record<'_> {
@@ -64,11 +68,20 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstone_is_filtered() {
-        assert!(matches!(
-            decode(&record(None)).unwrap(),
-            Decoded::Filtered(FilterReason::Tombstone)
-        ));
+    fn a_record_without_a_value_deletes_by_its_key() {
+        let Decoded::Change(change) = decode(&record(None)).unwrap() else {
+            panic!("not a change");
+        };
+        assert!(change.tombstone);
+        assert_eq!((change.op, change.row()), (Op::Delete, Some("{\"id\":7}")));
+        assert_eq!((change.before, change.after), (None, None));
+        for key in [None, Some("7"), Some("order-7"), Some("[7]"), Some("")] {
+            let keyed = Record { key: key.map(str::as_bytes), ..record(None) };
+            assert!(
+                matches!(decode(&keyed).unwrap(), Decoded::Filtered(FilterReason::Tombstone)),
+                "{key:?}"
+            );
+        }
     }
 
     #[test]

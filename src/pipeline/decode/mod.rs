@@ -9,12 +9,17 @@
 //!
 //! Not here: which fields are read (`route`), what becomes of a refused record (`dead_letter`).
 
+mod auto;
+mod connect;
 mod debezium;
+mod debezium_flat;
 mod json;
+mod maxwell;
+mod members;
 
 use serde_json::value::RawValue;
 
-use crate::model::change::{Change, Format};
+use crate::model::change::{Change, Format, Op};
 use crate::model::outcome::{FilterReason, RefusalReason};
 use crate::model::record::Record;
 
@@ -39,7 +44,27 @@ pub fn decode<'a>(format: Format, record: &Record<'a>) -> Result<Decoded<'a>, De
     match format {
         Format::Json => json::decode(record),
         Format::Debezium => debezium::decode(record),
+        Format::DebeziumFlat => debezium_flat::decode(record),
+        Format::Maxwell => maxwell::decode(record),
+        Format::Auto => auto::decode(record),
     }
+}
+
+/// What a record without a value says in formats where it is the delete itself: the row of this key
+/// is gone. A key without fields cannot tell which row that is.
+fn delete_by_key<'a>(record: &Record<'a>, key: Option<&'a str>) -> Decoded<'a> {
+    let Some(key) = key.filter(|key| key.starts_with('{')) else {
+        return Decoded::Filtered(FilterReason::Tombstone);
+    };
+    let delete = Change::new(*record, Op::Delete);
+    Decoded::Change(Change { tombstone: true, key: Some(key), ..delete })
+}
+
+fn text_of(value: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(value).map_err(|e| DecodeError {
+        reason: RefusalReason::InvalidJson,
+        detail: format!("the value is not UTF-8: {e}"),
+    })
 }
 
 /// The record's key, when it is a JSON document.
@@ -56,3 +81,19 @@ fn invalid_json(error: &serde_json::Error) -> DecodeError {
         detail: format!("the value is not the JSON this format expects: {error}"),
     }
 }
+
+/// The value is an object, but not one of the format that the route names.
+fn invalid_envelope(format: &str, what: &str) -> DecodeError {
+    DecodeError {
+        reason: RefusalReason::InvalidEnvelope,
+        detail: format!("the value is JSON but not {format}: {what}"),
+    }
+}
+
+/// A piece of a JSON text that is short enough for a message.
+fn excerpt(json: &str) -> String {
+    json.chars().take(16).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Debezium's flattened records: the row itself, as the transformation `ExtractNewRecordState`
+//! leaves it, with or without the embedded schema block.
+//!
+//! What happened stands among the columns, if the connector adds it (`add.fields: op,...`):
+//! `__op` is the envelope's `op`; without it the record is an upsert. How a delete looks is the
+//! connector's `delete.tombstone.handling.mode`, and all of them are understood:
+//! - `tombstone` (the default): nothing but the key and no value. Connect's JSON converter also
+//!   writes that as the text `null` or as a `null` payload.
+//! - `rewrite`: the row as it was, with `__deleted` true.
+//! - `rewrite-with-tombstone`: both; nothing in the tombstone tells that the delete was told
+//!   already, so it deletes once more, by the key.
+//!
+//! The added fields are columns of the row to a mapping: `$.row.__source_ts_ms`.
+//!
+//! Not here: another `add.fields.prefix` than `__`. Heartbeat, transaction and schema-change
+//! records, which the transformation leaves as they are: their topics are not the tables'.
+//!
+//! Format: <https://debezium.io/documentation/reference/stable/transformations/event-flattening.html>.
+
+use super::connect::{key_payload, payload};
+use super::debezium::op_of;
+use super::members::{Members, members};
+use super::{
+    DecodeError, Decoded, delete_by_key, excerpt, invalid_envelope, invalid_json, json_key, text_of,
+};
+use crate::model::change::{Change, Op};
+use crate::model::outcome::FilterReason;
+use crate::model::record::Record;
+
+pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
+    let key = json_key(record).map(key_payload);
+    let text = record.value.map(text_of).transpose()?;
+    let Some(row) = text.map(row_of).transpose()?.flatten() else {
+        return Ok(delete_by_key(record, key));
+    };
+    let op = row.op()?;
+    let change = Change { key, ..Change::new(*record, op) };
+    Ok(match op {
+        Op::Truncate | Op::Message => Decoded::Filtered(FilterReason::NoRow),
+        Op::Delete => Decoded::Change(Change { before: Some(row.text), ..change }),
+        Op::Create | Op::Update | Op::Snapshot | Op::Upsert => {
+            Decoded::Change(Change { after: Some(row.text), ..change })
+        }
+    })
+}
+
+/// A row, and what stands among its columns about the change.
+struct Row<'a> {
+    text: &'a str,
+    op: Option<&'a str>,
+    deleted: Option<&'a str>,
+}
+
+/// Finds the row in a value; `None` when the value is null.
+fn row_of(text: &str) -> Result<Option<Row<'_>>, DecodeError> {
+    let text = text.trim_ascii();
+    if text == "null" {
+        return Ok(None);
+    }
+    let Members { found: [schema, inner, op, deleted], count } =
+        members(text, &["schema", "payload", "__op", "__deleted"]).map_err(|e| invalid_json(&e))?;
+    match payload(schema, inner, count) {
+        None => Ok(Some(Row { text, op, deleted })),
+        Some("null") => Ok(None),
+        Some(text) => {
+            let Members { found: [op, deleted], .. } =
+                members(text, &["__op", "__deleted"]).map_err(|e| invalid_json(&e))?;
+            Ok(Some(Row { text, op, deleted }))
+        }
+    }
+}
+
+// === impl Row ===
+
+impl Row<'_> {
+    fn op(&self) -> Result<Op, DecodeError> {
+        let invalid = |name: &str, found: &str| {
+            let what = format!("its `{name}` is {}", excerpt(found));
+            Err(invalid_envelope("a flattened Debezium record", &what))
+        };
+        // Debezium writes a string; a boolean is what a later transformation may have cast it to.
+        match self.deleted {
+            Some("\"true\"" | "true") => return Ok(Op::Delete),
+            None | Some("\"false\"" | "false" | "null") => {}
+            Some(other) => return invalid("__deleted", other),
+        }
+        match self.op {
+            None | Some("null") => Ok(Op::Upsert),
+            Some(letter) => op_of(letter).map_or_else(|| invalid("__op", letter), Ok),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::record::NoHeaders;
+
+    fn record<'a>(key: &'a str, value: Option<&'a str>) -> Record<'a> {
+        Record {
+            topic: "shop.public.orders",
+            partition: 0,
+            offset: 0,
+            timestamp_ms: None,
+            key: Some(key.as_bytes()),
+            value: value.map(str::as_bytes),
+            headers: &NoHeaders,
+        }
+    }
+
+    #[test]
+    fn the_value_is_the_row_and_its_added_fields_say_what_happened() {
+        for (fields, op) in [
+            ("", Op::Upsert),
+            (r#","__op":null,"__deleted":null"#, Op::Upsert),
+            (r#","__table":"orders","__lsn":5,"__source_ts_ms":1"#, Op::Upsert),
+            (r#","__deleted":"false""#, Op::Upsert),
+            (r#","__deleted":false"#, Op::Upsert),
+            (r#","__op":"c""#, Op::Create),
+            (r#","__op":"u","__deleted":"false""#, Op::Update),
+            (r#","__op":"r""#, Op::Snapshot),
+            (r#","__op":"d""#, Op::Delete),
+            (r#","__op":"d","__deleted":"true""#, Op::Delete),
+            (r#","__deleted":"true""#, Op::Delete),
+            (r#","__deleted":true"#, Op::Delete),
+        ] {
+            let row = format!(r#"{{"id":1{fields}}}"#);
+            let wrapped = format!(r#"{{"schema":{{"type":"struct"}},"payload":{row}}}"#);
+            for value in [format!(" {row}\n"), wrapped] {
+                let record = record("{\"id\":1}", Some(&value));
+                let Decoded::Change(change) = decode(&record).unwrap() else {
+                    panic!("not a change: {value}");
+                };
+                assert_eq!((change.op, change.row()), (op, Some(&*row)), "{value}");
+                let (before, after) =
+                    if op == Op::Delete { (Some(&*row), None) } else { (None, Some(&*row)) };
+                assert_eq!((change.before, change.after), (before, after), "{value}");
+                assert!(!change.tombstone);
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_without_a_value_deletes_by_its_key() {
+        for value in [
+            None,
+            Some("null"),
+            Some(r#"{"schema":{"type":"struct"},"payload":null}"#),
+            Some(r#"{"schema":null,"payload":null}"#),
+        ] {
+            for key in ["{\"id\":9}", r#"{"schema":{"type":"struct"},"payload":{"id":9}}"#] {
+                let record = record(key, value);
+                let Decoded::Change(change) = decode(&record).unwrap() else {
+                    panic!("not a change: {value:?}");
+                };
+                assert!(change.tombstone);
+                assert_eq!((change.op, change.row()), (Op::Delete, Some("{\"id\":9}")));
+            }
+            for key in ["9", r#"{"schema":{"type":"int32"},"payload":9}"#, "order-9"] {
+                let filtered = decode(&record(key, value)).unwrap();
+                assert!(matches!(filtered, Decoded::Filtered(FilterReason::Tombstone)), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_may_have_columns_named_like_the_wrapper() {
+        for value in
+            [r#"{"id":1,"schema":{"v":1},"payload":{"id":2}}"#, r#"{"schema":"a","payload":{}}"#]
+        {
+            let record = record("{}", Some(value));
+            let Decoded::Change(change) = decode(&record).unwrap() else { panic!("not a change") };
+            assert_eq!(change.row(), Some(value));
+        }
+    }
+
+    #[test]
+    fn operations_without_a_row_are_filtered() {
+        for op in ["t", "m"] {
+            let value = format!(r#"{{"__op":"{op}"}}"#);
+            let filtered = decode(&record("{}", Some(&value))).unwrap();
+            assert!(matches!(filtered, Decoded::Filtered(FilterReason::NoRow)), "{op}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_flattened_record_is_refused_in_words() {
+        for (value, said) in [
+            (r#"{"id":1,"__op":"x"}"#, "`__op` is \"x\""),
+            (r#"{"id":1,"__deleted":"maybe"}"#, "`__deleted` is \"maybe\""),
+            (r#"{"id":1,"__deleted":1}"#, "`__deleted` is 1"),
+            ("[1]", "an object"),
+            (r#"{"schema":{},"payload":7}"#, "an object"),
+            ("{\"id\":", "EOF"),
+            ("", "EOF"),
+        ] {
+            let error = decode(&record("{}", Some(value))).unwrap_err();
+            assert!(error.detail.contains(said), "{value}: {}", error.detail);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What holds for every format, whatever comes.
+
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::record::NoHeaders;
+
+/// An operation with Debezium's and Maxwell's words for it.
+const KINDS: [(Op, &str, &str); 4] = [
+    (Op::Create, "c", "insert"),
+    (Op::Update, "u", "update"),
+    (Op::Delete, "d", "delete"),
+    (Op::Snapshot, "r", "bootstrap-insert"),
+];
+
+/// A change as a producer meant it, and as a format writes it.
+#[derive(Debug, Clone)]
+struct Meant {
+    op: Op,
+    letter: &'static str,
+    maxwell: &'static str,
+    old: Value,
+    new: Value,
+    is_wrapped: bool,
+    is_pretty: bool,
+}
+
+fn record<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Record<'a> {
+    Record {
+        topic: "t",
+        partition: 0,
+        offset: 0,
+        timestamp_ms: None,
+        key,
+        value,
+        headers: &NoHeaders,
+    }
+}
+
+fn row() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,6}".prop_map(Value::from),
+        prop::collection::vec(any::<i8>(), 0..3).prop_map(Value::from),
+    ];
+    // Short names cannot be mistaken for a format's own.
+    prop::collection::hash_map("[a-z\"\\\\é]{1,3}", leaf, 0..5)
+        .prop_map(|row| Value::Object(row.into_iter().collect()))
+}
+
+fn meant() -> impl Strategy<Value = Meant> {
+    let kinds = prop::sample::select(KINDS.to_vec());
+    (kinds, row(), row(), any::<bool>(), any::<bool>()).prop_map(
+        |((op, letter, maxwell), old, new, is_wrapped, is_pretty)| Meant {
+            op,
+            letter,
+            maxwell,
+            old,
+            new,
+            is_wrapped,
+            is_pretty,
+        },
+    )
+}
+
+impl Meant {
+    fn write(&self, format: Format) -> Vec<u8> {
+        let inner = match format {
+            Format::Json | Format::Auto => self.new.clone(),
+            Format::Debezium => self.envelope(),
+            Format::DebeziumFlat => {
+                let mut row = self.row().clone();
+                row["__op"] = json!(self.letter);
+                row["__deleted"] = json!((self.op == Op::Delete).to_string());
+                row
+            }
+            Format::Maxwell => self.maxwell(),
+        };
+        let is_connect = matches!(format, Format::Debezium | Format::DebeziumFlat);
+        let document = if is_connect && self.is_wrapped {
+            json!({ "schema": { "type": "struct", "fields": [{ "op": "x" }] }, "payload": inner })
+        } else {
+            inner
+        };
+        let written = if self.is_pretty {
+            serde_json::to_vec_pretty(&document)
+        } else {
+            serde_json::to_vec(&document)
+        };
+        written.unwrap()
+    }
+
+    fn envelope(&self) -> Value {
+        let null = &Value::Null;
+        let before = if self.new_only() { null } else { &self.old };
+        let after = if self.op == Op::Delete { null } else { &self.new };
+        json!({
+            "before": before, "after": after, "op": self.letter, "ts_ms": 1,
+            "source": { "lsn": 5, "payload": { "op": "x" } }, "transaction": null,
+        })
+    }
+
+    fn maxwell(&self) -> Value {
+        let mut document = json!({
+            "database": "shop", "table": "orders", "type": self.maxwell, "ts": 1, "data": self.row(),
+        });
+        if self.op == Op::Update {
+            document["old"] = self.old.clone();
+        }
+        document
+    }
+
+    fn new_only(&self) -> bool {
+        matches!(self.op, Op::Create | Op::Snapshot)
+    }
+
+    /// The row that the change is about.
+    fn row(&self) -> &Value {
+        if self.op == Op::Delete { &self.old } else { &self.new }
+    }
+}
+
+fn read(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
+}
+
+/// Everything a mapping can see of what was decoded.
+fn seen(format: Format, record: &Record<'_>) -> String {
+    match decode(format, record) {
+        Ok(Decoded::Change(Change { record: _, op, tombstone, before, after, key, source })) => {
+            format!("{op:?} {tombstone} {before:?} {after:?} {key:?} {source:?}")
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// D2, for bytes of any kind.
+    #[test]
+    fn no_bytes_make_a_decoder_panic(
+        key in prop::option::of(prop::collection::vec(any::<u8>(), 0..40)),
+        value in prop::option::of(prop::collection::vec(any::<u8>(), 0..80)),
+    ) {
+        for format in Format::ALL {
+            let _decoded = decode(format, &record(key.as_deref(), value.as_deref()));
+        }
+    }
+
+    /// D2, for what is nearly right: a record of one format, cut off or with a byte replaced, read
+    /// in every format. What is decoded nevertheless consists of whole documents.
+    #[test]
+    fn no_damaged_record_makes_a_decoder_panic(
+        meant in meant(),
+        written in prop::sample::select(Format::ALL.to_vec()),
+        at in any::<prop::sample::Index>(),
+        byte in prop::option::of(any::<u8>()),
+    ) {
+        let mut value = meant.write(written);
+        let at = at.index(value.len());
+        match byte {
+            Some(byte) => value[at] = byte,
+            None => value.truncate(at),
+        }
+        for format in Format::ALL {
+            if let Ok(Decoded::Change(change)) = decode(format, &record(Some(&value), Some(&value))) {
+                for text in [change.before, change.after, change.source].into_iter().flatten() {
+                    prop_assert!(serde_json::from_str::<&RawValue>(text).is_ok(), "{text}");
+                    prop_assert_eq!(text, text.trim_ascii());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_meant_is_what_is_decoded(meant in meant()) {
+        let key = serde_json::to_vec(&json!({ "id": 1 })).unwrap();
+        for format in Format::ALL {
+            let value = meant.write(format);
+            let record = record(Some(&key), Some(&value));
+            let Ok(Decoded::Change(change)) = decode(format, &record) else {
+                return Err(proptest::test_runner::TestCaseError::fail(format.as_str()));
+            };
+            prop_assert_eq!(read(change.key), json!({ "id": 1 }));
+            if matches!(format, Format::Json | Format::Auto) {
+                prop_assert_eq!((change.op, read(change.row())), (Op::Upsert, meant.new.clone()));
+                continue;
+            }
+            prop_assert_eq!(change.op, meant.op);
+            let mut row = read(change.row());
+            if format == Format::DebeziumFlat {
+                let row = row.as_object_mut().unwrap();
+                prop_assert!(row.remove("__op").is_some() && row.remove("__deleted").is_some());
+            } else if meant.op == Op::Update {
+                prop_assert_eq!(&read(change.before), &meant.old);
+            }
+            prop_assert_eq!(&row, meant.row());
+        }
+    }
+
+    #[test]
+    fn auto_agrees_with_the_format_that_was_written(meant in meant()) {
+        for format in Format::ALL.into_iter().filter(|format| *format != Format::Auto) {
+            let value = meant.write(format);
+            let record = record(Some(b"{\"id\":1}"), Some(&value));
+            prop_assert_eq!(seen(Format::Auto, &record), seen(format, &record));
+        }
+    }
+}
+
+#[test]
+fn a_delete_and_its_tombstone_act_once_where_both_are_always_written() {
+    let delete = br#"{"op":"d","before":{"id":1},"after":null,"source":{}}"#;
+    let maxwell = br#"{"type":"delete","database":"d","data":{"id":1}}"#;
+    for (format, value) in [(Format::Debezium, &delete[..]), (Format::Maxwell, maxwell)] {
+        let (delete, tombstone) =
+            (record(Some(b"{\"id\":1}"), Some(value)), record(Some(b"{\"id\":1}"), None));
+        assert!(matches!(decode(format, &delete).unwrap(), Decoded::Change(_)));
+        let filtered = decode(format, &tombstone).unwrap();
+        assert!(matches!(filtered, Decoded::Filtered(FilterReason::Tombstone)), "{format:?}");
+    }
+}
