@@ -1,0 +1,1 @@
+INSERT INTO sentinel VALUES (1);
