@@ -34,7 +34,8 @@ import org.apache.kafka.connect.storage.HeaderConverter;
  * <p>The records of {@code x.properties} go to {@code OUTPUT_DIRECTORY/x.jsonl}. Besides the engine's
  * own settings a variant names the worker's converters ({@code key.converter}, {@code value.converter},
  * {@code header.converter} and what is below them), and {@code capture.until}: topics of which one
- * record each must come by, in this order, before the engine is stopped.
+ * record for each mention must come by before the engine is stopped; after commas in this order, between
+ * blanks in any.
  *
  * <p>Ends with status 0 when every engine has got there, and with 1 when one fails or when standard
  * input ends, which tells that whoever started this is gone or has lost interest.
@@ -100,7 +101,7 @@ public final class Capture {
         private final Converter keys;
         private final Converter values;
         private final HeaderConverter headers;
-        private final Deque<String> awaited = new ArrayDeque<>();
+        private final Deque<List<String>> awaited = new ArrayDeque<>();
         private final BufferedWriter out;
         private final CountDownLatch seen = new CountDownLatch(1);
         private final AtomicBoolean closing = new AtomicBoolean();
@@ -110,8 +111,8 @@ public final class Capture {
             keys = converter("key", settings);
             values = converter("value", settings);
             headers = headerConverter(settings);
-            for (String topic : settings.getProperty("capture.until").split(",")) {
-                awaited.add(topic.strip());
+            for (String stage : settings.getProperty("capture.until").split(",")) {
+                awaited.add(new ArrayList<>(List.of(stage.strip().split(" +"))));
             }
             out = Files.newBufferedWriter(file);
             settings.setProperty("name", name);
@@ -173,11 +174,12 @@ public final class Capture {
             } catch (IOException error) {
                 fail("cannot write the records of " + name, error);
             }
-            if (record.topic().equals(awaited.peek())) {
+            awaited.element().remove(record.topic());
+            if (awaited.element().isEmpty()) {
                 awaited.remove();
-                if (awaited.isEmpty()) {
-                    seen.countDown();
-                }
+            }
+            if (awaited.isEmpty()) {
+                seen.countDown();
             }
         }
 

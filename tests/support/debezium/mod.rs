@@ -61,6 +61,7 @@ pub(crate) const VARIANTS: &[Variant] = variants![
     "time-connect",
     "time-isostring",
     "nulls-kept",
+    "incremental",
     "flat-rewrite",
     "flat-tombstone",
     "flat-delete-to-tombstone",

@@ -112,6 +112,10 @@ CREATE TABLE heartbeats (id int PRIMARY KEY, beats bigint NOT NULL);
 -- Changed last of all, which tells that all else has come by.
 CREATE TABLE sentinel (id int PRIMARY KEY);
 
+-- Orders to Debezium itself, which answers in the same table.
+CREATE TABLE signals (id text PRIMARY KEY, type text NOT NULL, data text);
+
+CREATE PUBLICATION signalled FOR TABLE memberships, signals, sentinel;
 CREATE PUBLICATION shop FOR TABLE customers, orders, memberships, memberships_full, metrics, page_views,
     samples, toasted, heartbeats, sentinel;
 
