@@ -35,7 +35,7 @@ pub(crate) struct Package<'a> {
     pub(crate) made_from: &'a str,
     /// Where it goes; a directory of its own.
     pub(crate) home: PathBuf,
-    /// What else helps who cannot install the tools, as a sentence; or nothing.
+    /// What else helps who cannot install the tools, as a sentence after a blank; or nothing.
     pub(crate) otherwise: &'a str,
 }
 
@@ -76,7 +76,7 @@ impl Package<'_> {
     fn check_java(&self) -> Result<(), String> {
         let remedy = format!(
             "The tests run a real {}, which needs Java {MINIMUM_JAVA} or later on the PATH. \
-             On Debian: apt-get install openjdk-17-jre-headless. {}",
+             On Debian: apt-get install openjdk-17-jre-headless.{}",
             self.what, self.otherwise
         );
         let output = Command::new("java")
@@ -126,7 +126,7 @@ impl Package<'_> {
             .map_err(|error| {
                 format!(
                     "cannot run `mvn`: {error}. The tests install {} with Apache Maven. \
-                     On Debian: apt-get install maven. {}",
+                     On Debian: apt-get install maven.{}",
                     self.what, self.otherwise
                 )
             })?;

@@ -26,7 +26,7 @@ impl Installation {
             pom_path: POM_PATH,
             made_from: POM,
             home: kafka_home().join(kafka_version()),
-            otherwise: "Or set KAFKA_BOOTSTRAP_SERVERS to a broker that runs already; \
+            otherwise: " Or set KAFKA_BOOTSTRAP_SERVERS to a broker that runs already; \
                         tests that stop brokers still need their own.",
         };
         Ok(Self { libs: package.ensure(|_| Ok(()))? })
