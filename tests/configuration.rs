@@ -94,11 +94,11 @@ fn unknown_keys_are_refused_with_the_likely_one() {
     );
     replaced(
         "    metric_event:",
-        "    segment_member:",
+        "    webhook:",
         &[
-            "10:5: routes[0].metric_event: is missing; say what a change becomes: add metric_event",
-            "13:5: routes[0].segment_member: is not a known key; \
-             one of name, topics, format, when, metric_event",
+            "10:5: routes[0].metric_event: is missing; say what a change becomes: one of metric_event, segment_member",
+            "13:5: routes[0].webhook: is not a known key; \
+             one of name, topics, format, when, metric_event, segment_member",
         ],
     );
 }

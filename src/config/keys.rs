@@ -50,11 +50,33 @@ pub(super) const TARGET: SectionKeys = SectionKeys {
 };
 pub(super) const ROUTE: SectionKeys = SectionKeys {
     section: "routes[]",
-    keys: &["name", "topics", "format", "when", "metric_event"],
+    keys: &["name", "topics", "format", "when", "metric_event", "segment_member"],
 };
 pub(super) const METRIC_EVENT: SectionKeys = SectionKeys {
     section: "routes[].metric_event",
     keys: &["target", "key", "context", "value", "time", "data"],
+};
+pub(super) const SEGMENT_MEMBER: SectionKeys = SectionKeys {
+    section: "routes[].segment_member",
+    keys: &[
+        "target",
+        "segment",
+        "name",
+        "kind",
+        "context_kind",
+        "context_key",
+        "member",
+        "list",
+        "exclusive",
+        "create",
+        "description",
+        "tags",
+        "synced",
+    ],
+};
+pub(super) const SYNCED: SectionKeys = SectionKeys {
+    section: "routes[].segment_member.synced",
+    keys: &["integration_key", "client_side_id", "cohort_id"],
 };
 pub(super) const FIELD: SectionKeys = SectionKeys {
     section: "routes[].metric_event.*",
@@ -84,12 +106,14 @@ pub(super) const ADMIN: SectionKeys = SectionKeys { section: "admin", keys: &["l
 pub(super) const LOG: SectionKeys = SectionKeys { section: "log", keys: &["level", "format"] };
 
 /// All sections, in the order of the reference file.
-pub const SECTIONS: [SectionKeys; 13] = [
+pub const SECTIONS: [SectionKeys; 15] = [
     ROOT,
     KAFKA,
     TARGET,
     ROUTE,
     METRIC_EVENT,
+    SEGMENT_MEMBER,
+    SYNCED,
     FIELD,
     BATCH,
     SEGMENTS,

@@ -26,6 +26,7 @@ mod mistakes;
 mod raw;
 mod routes;
 mod section;
+mod segment;
 mod service;
 mod targets;
 

@@ -10,6 +10,7 @@ use super::raw::{Entry, Scalar, Value};
 use super::section::{
     Inside, Section, check_name, entries, is_key_character, items, note_inside, scalar,
 };
+use super::segment;
 use super::service::check_topic;
 use crate::model::batch::TargetId;
 use crate::model::change::Format;
@@ -108,7 +109,7 @@ fn format(section: &Section<'_>) -> Option<Format> {
     section.choice("format", &options)
 }
 
-fn condition(review: &Review<'_>, text: &Scalar) -> Option<Condition> {
+pub(super) fn condition(review: &Review<'_>, text: &Scalar) -> Option<Condition> {
     let error = match Condition::compile(&text.text) {
         Ok(condition) => return Some(condition),
         Err(error) => error,
@@ -122,15 +123,36 @@ fn condition(review: &Review<'_>, text: &Scalar) -> Option<Condition> {
 
 // --- operations ---
 
-/// The one operation there is. A route with none has nothing to do.
+/// The one operation of a route. Several operations are several routes, so that each has its own
+/// condition and its own name in metrics.
 fn operation(section: &Section<'_>, targets: &[String]) -> Option<OperationSettings> {
-    if section.get("metric_event").is_none() {
-        section.missing("metric_event", "say what a change becomes: add metric_event");
+    let readers: [(&str, ReadOperation); 2] = [
+        ("metric_event", |route, targets| {
+            let event = route.section("metric_event", keys::METRIC_EVENT);
+            metric_event(&event, targets).map(OperationSettings::MetricEvent)
+        }),
+        ("segment_member", |route, targets| {
+            let member = route.section("segment_member", keys::SEGMENT_MEMBER);
+            segment::member(&member, targets).map(OperationSettings::SegmentMember)
+        }),
+    ];
+    let mut given = readers.iter().filter(|(name, _)| section.get(name).is_some());
+    let Some((_, read)) = given.next() else {
+        let known = readers.map(|(name, _)| name).join(", ");
+        section.missing("metric_event", &format!("say what a change becomes: one of {known}"));
+        return None;
+    };
+    if let Some((second, _)) = given.next() {
+        let problem = "stands beside another operation";
+        let remedy = "give each operation a route of its own; routes may share topics";
+        section.review.mistake(&section.at(second), problem, remedy);
         return None;
     }
-    let event = section.section("metric_event", keys::METRIC_EVENT);
-    metric_event(&event, targets).map(OperationSettings::MetricEvent)
+    read(section, targets)
 }
+
+/// Reads one kind of operation of a route.
+type ReadOperation = fn(&Section<'_>, &[String]) -> Option<OperationSettings>;
 
 fn metric_event(section: &Section<'_>, targets: &[String]) -> Option<MetricEventSettings> {
     let target = target(section, targets);
@@ -154,11 +176,11 @@ fn metric_event(section: &Section<'_>, targets: &[String]) -> Option<MetricEvent
     })
 }
 
-fn mapped(section: &Section<'_>, name: &str, role: Role) -> Option<Field> {
+pub(super) fn mapped(section: &Section<'_>, name: &str, role: Role) -> Option<Field> {
     field(section.review, section.get(name)?, role)
 }
 
-fn target(section: &Section<'_>, targets: &[String]) -> Option<(TargetId, String)> {
+pub(super) fn target(section: &Section<'_>, targets: &[String]) -> Option<(TargetId, String)> {
     let remedy = "name one of the targets";
     let name = section.required("target", remedy)?;
     let found = targets.iter().position(|target| *target == name.text);

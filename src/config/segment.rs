@@ -1,0 +1,108 @@
+//! `segment_member`: which rows are members of which segment.
+//!
+//! Not here: how a single value is mapped (`fields`).
+
+use std::sync::Arc;
+
+use super::fields::Role;
+use super::keys;
+use super::routes::{condition, mapped, target};
+use super::section::{Section, check_name, is_key_character, items, scalar};
+use crate::model::operation::{MemberList, SegmentCreation, SegmentKind, SegmentShape};
+use crate::pipeline::route::settings::SegmentMemberSettings;
+
+/// How the kinds of segment are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Big,
+    Standard,
+    Synced,
+}
+
+pub(super) fn member(section: &Section<'_>, targets: &[String]) -> Option<SegmentMemberSettings> {
+    let target = target(section, targets);
+    let segment = mapped(section, "segment", Role::EventKey);
+    if section.get("segment").is_none() {
+        section.missing("segment", "give the segment's key, or a field that holds it");
+    }
+    let context_key = mapped(section, "context_key", Role::ContextKey);
+    if section.get("context_key").is_none() {
+        section.missing("context_key", "say who the member is: context_key: $.row.user_id");
+    }
+    let name = mapped(section, "name", Role::Attribute);
+    let shape = shape(section);
+    let condition = section.text("member").map(|text| condition(section.review, text));
+    let list = section
+        .choice("list", &[("included", MemberList::Included), ("excluded", MemberList::Excluded)])
+        .unwrap_or(MemberList::Included);
+    let exclusive = texts(section, "exclusive");
+    let (target, target_name) = target?;
+    Some(SegmentMemberSettings {
+        target,
+        target_name,
+        segment: segment?,
+        name,
+        shape: Arc::new(shape?),
+        context_key: context_key?,
+        member: condition.flatten(),
+        list,
+        exclusive,
+    })
+}
+
+fn shape(section: &Section<'_>) -> Option<SegmentShape> {
+    let kinds = [("big", Kind::Big), ("standard", Kind::Standard), ("synced", Kind::Synced)];
+    let written = section.choice("kind", &kinds).unwrap_or(Kind::Big);
+    let context_kind = section.text("context_kind").map_or_else(
+        || "user".to_owned(),
+        |kind| {
+            let remedy = "use letters, digits, `.`, `_`, `-`";
+            check_name(section.review, kind, is_key_character, remedy);
+            kind.text.clone()
+        },
+    );
+    let create = section.flag("create", false);
+    for name in ["description", "tags"] {
+        if section.get(name).is_some() && !create {
+            let problem = "has no meaning without `create: true`";
+            section.review.mistake(&section.at(name), problem, "add it, or remove this");
+        }
+    }
+    let creation = SegmentCreation {
+        description: section.text("description").map(|text| text.text.clone()),
+        tags: texts(section, "tags"),
+    };
+    let kind = match written {
+        Kind::Big => SegmentKind::Big,
+        Kind::Standard => SegmentKind::Standard,
+        Kind::Synced => synced(section)?,
+    };
+    if written != Kind::Synced && section.get("synced").is_some() {
+        let problem = "has no meaning for this kind of segment";
+        section.review.mistake(&section.at("synced"), problem, "add kind: synced, or remove this");
+    }
+    Some(SegmentShape { kind, context_kind, create: create.then_some(creation) })
+}
+
+fn synced(section: &Section<'_>) -> Option<SegmentKind> {
+    if section.get("synced").is_none() {
+        let remedy = "say through which integration: synced: { integration_key: \
+                      segment-audiences, client_side_id: ... }";
+        section.missing("synced", remedy);
+        return None;
+    }
+    let synced = section.section("synced", keys::SYNCED);
+    let integration = synced.required("integration_key", "name the integration's key");
+    let environment = synced.required("client_side_id", "give the environment's client-side ID");
+    Some(SegmentKind::Synced {
+        integration_key: integration?.text.clone(),
+        client_side_id: environment?.text.clone(),
+        cohort_id: synced.text("cohort_id").map(|text| text.text.clone()),
+    })
+}
+
+fn texts(section: &Section<'_>, name: &str) -> Vec<String> {
+    let Some(value) = section.get(name) else { return Vec::new() };
+    let items = items(section.review, value).iter();
+    items.filter_map(|item| scalar(section.review, item)).map(|text| text.text.clone()).collect()
+}
