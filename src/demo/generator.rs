@@ -114,12 +114,14 @@ impl Generator {
         let limit = pace.records.unwrap_or(u64::MAX);
         while sent < limit && !stop.is_cancelled() {
             let wanted = due(started.elapsed(), pace.per_second).min(limit).min(sent + BURST);
-            let before = sent;
+            let burst = wanted.saturating_sub(sent);
             while sent < wanted && self.send_next()? {
                 sent += 1;
             }
-            let idle = if sent > before { Duration::ZERO } else { IDLE };
-            self.serve(idle)?;
+            // Only a generator that lags goes on at once: looking for the next single record
+            // without a pause would take a core away from the pipeline.
+            let is_behind = burst == BURST && sent == wanted;
+            self.serve(if is_behind { Duration::ZERO } else { IDLE })?;
         }
         self.producer.flush(FLUSH).map_err(GeneratorError::Produce)?;
         self.serve(Duration::ZERO)
