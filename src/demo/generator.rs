@@ -32,6 +32,9 @@ use crate::telemetry::clock::now_ms;
 
 /// The longest wait when nothing is due: short against the pipeline's own delays.
 const IDLE: Duration = Duration::from_millis(2);
+/// The embedded broker answers a fetch with one batch per partition, so that small batches would make
+/// reading slower than producing.
+const LINGER_MS: &str = "25";
 /// Records handed over before acknowledgements are served again.
 const BURST: u64 = 256;
 /// For the last acknowledgements of a broker in this very process.
@@ -90,7 +93,7 @@ impl Generator {
         seen: Arc<Mutex<Seen>>,
     ) -> Result<Self, GeneratorError> {
         let mut config = client_config(settings);
-        config.set("enable.idempotence", "true").set("linger.ms", "5");
+        config.set("enable.idempotence", "true").set("linger.ms", LINGER_MS);
         let receipts = Receipts { log: KafkaLog::default(), inbox: Mutex::default() };
         let producer = config.create_with_context(receipts).map_err(GeneratorError::Create)?;
         Ok(Self {
