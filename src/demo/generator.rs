@@ -16,6 +16,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +31,10 @@ use crate::kafka::settings::KafkaSettings;
 use crate::telemetry::clock::now_ms;
 
 /// The longest wait when nothing is due: short against the pipeline's own delays.
-const IDLE: Duration = Duration::from_millis(1);
+const IDLE: Duration = Duration::from_millis(2);
+/// The embedded broker answers a fetch with one batch per partition, so that small batches would make
+/// reading slower than producing.
+const LINGER_MS: &str = "25";
 /// Records handed over before acknowledgements are served again.
 const BURST: u64 = 256;
 /// For the last acknowledgements of a broker in this very process.
@@ -89,7 +93,7 @@ impl Generator {
         seen: Arc<Mutex<Seen>>,
     ) -> Result<Self, GeneratorError> {
         let mut config = client_config(settings);
-        config.set("enable.idempotence", "true").set("linger.ms", "5");
+        config.set("enable.idempotence", "true").set("linger.ms", LINGER_MS);
         let receipts = Receipts { log: KafkaLog::default(), inbox: Mutex::default() };
         let producer = config.create_with_context(receipts).map_err(GeneratorError::Create)?;
         Ok(Self {
@@ -104,7 +108,8 @@ impl Generator {
         })
     }
 
-    /// Produces until the pace's records are acknowledged or `stop` is cancelled. Blocks.
+    /// Produces until the pace's records are acknowledged or `stop` is cancelled. Blocks; call it on
+    /// a thread of the runtime that may.
     pub(super) fn run(
         &mut self,
         pace: Pace,
@@ -112,17 +117,22 @@ impl Generator {
     ) -> Result<(), GeneratorError> {
         let (started, mut sent) = (Instant::now(), 0);
         let limit = pace.records.unwrap_or(u64::MAX);
+        let runtime = Handle::current();
         while sent < limit && !stop.is_cancelled() {
             let wanted = due(started.elapsed(), pace.per_second).min(limit).min(sent + BURST);
-            let before = sent;
+            let burst = wanted.saturating_sub(sent);
             while sent < wanted && self.send_next()? {
                 sent += 1;
             }
-            let idle = if sent > before { Duration::ZERO } else { IDLE };
-            self.serve(idle)?;
+            self.serve()?;
+            // Only a generator that lags goes on at once: looking for the next single record
+            // without a pause would take a core away from the pipeline.
+            if burst < BURST || sent < wanted {
+                runtime.block_on(tokio::time::sleep(IDLE));
+            }
         }
         self.producer.flush(FLUSH).map_err(GeneratorError::Produce)?;
-        self.serve(Duration::ZERO)
+        self.serve()
     }
 
     /// Sends the next change. Gives whether there was room for it.
@@ -162,8 +172,9 @@ impl Generator {
     }
 
     /// Takes acknowledgements and commits into account.
-    fn serve(&mut self, wait: Duration) -> Result<(), GeneratorError> {
-        self.producer.poll(wait);
+    fn serve(&mut self) -> Result<(), GeneratorError> {
+        // Without a time-out: `poll` spins through the last millisecond of one.
+        self.producer.poll(Duration::ZERO);
         let receipts = std::mem::take(&mut *lock(&self.producer.context().inbox));
         for receipt in receipts {
             let Receipt { number, place, bytes } = receipt.map_err(GeneratorError::Produce)?;

@@ -62,6 +62,15 @@ impl Progress {
         }
     }
 
+    /// Says that a stop was asked for, which may take as long as the pipeline's drain.
+    pub(super) fn stopping(&self) {
+        let text = "stopping: what is under way is waited for; Ctrl-C again ends at once";
+        match self {
+            Self::Bar(bar) => bar.println(format!("  {text}")),
+            Self::Lines { .. } | Self::Silent => line(text),
+        }
+    }
+
     /// Takes the bar away.
     pub(super) fn finish(&self) {
         if let Self::Bar(bar) = self {

@@ -139,7 +139,8 @@ impl Stage {
         let (mut standing, mut moved) = (Standing::default(), Instant::now());
         loop {
             self.service.check()?;
-            if shutdown.requested.is_cancelled() {
+            if shutdown.requested.is_cancelled() && !working.stop.is_cancelled() {
+                progress.stopping();
                 working.stop.cancel();
             }
             if self.generator.is_none() {

@@ -66,7 +66,7 @@ pub(super) fn addresses(at: &Addresses, per_second: u32) -> String {
     let Addresses { kafka, sandbox, admin } = at;
     format!(
         "\
-Everything stays up, with {per_second} changes a second, until Ctrl-C:
+\nEverything stays up, with {per_second} changes a second, until Ctrl-C:
 
   Kafka              {kafka}   (no TLS, no password; this machine only)
   LaunchDarkly       {sandbox}   (the stand-in; / lists what it can be asked)
