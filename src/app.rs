@@ -24,9 +24,11 @@ use crate::launchdarkly::events::{BodyCompression, EventsClient, EventsClientErr
 use crate::model::outcome::DeadLetter;
 use crate::model::progress::Settlement;
 use crate::pipeline::dead_letter::{DeadLetterError, DeadLetterReports, DeadLetters};
-use crate::pipeline::deliver::{EventLane, LaneReports};
+use crate::pipeline::deliver::courier::{Courier, LaneReports};
+use crate::pipeline::deliver::events::{self, EventLane};
 use crate::pipeline::path::{Outlets, Path};
 use crate::pipeline::source::{Reports, Source, SourceError, Stop, Stopped};
+use crate::resilience::quota::RequestQuota;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::{TaskFailure, TaskSet};
 use crate::telemetry::admin::{Admin, AdminError};
@@ -130,7 +132,7 @@ impl Running {
         let lanes = self.start_lanes(&settle, &dead_letters)?;
         let path = Path::new(
             self.config.pipeline.clone(),
-            Outlets { lanes, dead_letters },
+            Outlets { events: lanes, keyed: Vec::new(), dead_letters },
             settlements,
             &self.reports.metrics,
         );
@@ -193,13 +195,15 @@ impl Running {
                 health: Arc::clone(&self.reports.health),
                 metrics: self.reports.metrics.clone(),
             };
-            let lane = EventLane::new(
+            let courier = Courier::new(
                 target.name.clone(),
-                client,
+                events::OPERATION,
                 delivery.clone(),
+                RequestQuota::new(delivery.requests_per_second),
                 reports,
                 self.abandoned.clone(),
             );
+            let lane = EventLane::new(client, courier);
             let (send, batches) = mpsc::unbounded_channel();
             self.tasks.spawn("lane", Arc::new(lane).run(batches, self.tasks.clone()));
             lanes.push(send);

@@ -28,6 +28,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod kafka;
 pub mod launchdarkly;
 pub mod model;

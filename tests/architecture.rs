@@ -41,7 +41,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const STAGES: &[(&str, &[&str])] = &[
     ("ack", &["model"]),
     ("batch", &["model", "pipeline::settings"]),
-    ("coalesce", &["model"]),
+    ("coalesce", &["model", "pipeline::settings"]),
     ("commit", &["model"]),
     ("dead_letter", &["kafka", "model", "runtime", "telemetry"]),
     ("decode", &["model"]),
@@ -59,6 +59,7 @@ const STAGES: &[(&str, &[&str])] = &[
             "model",
             "pipeline::ack",
             "pipeline::batch",
+            "pipeline::coalesce",
             "pipeline::commit",
             "pipeline::decode",
             "pipeline::route",

@@ -2,10 +2,12 @@
 
 mod check;
 mod completions;
+mod demo;
 mod health;
 mod run;
 mod sandbox;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -52,6 +54,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Demo(demo::DemoArgs),
     Check(check::CheckArgs),
     Sandbox(sandbox::SandboxArgs),
     Health(health::HealthArgs),
@@ -103,6 +106,7 @@ async fn execute(command: Command) -> Exit {
     };
     match command {
         Command::Run(args) => run::run(args, shutdown).await,
+        Command::Demo(args) => demo::demo(args, shutdown).await,
         Command::Check(args) => check::check(&args),
         Command::Sandbox(args) => sandbox::serve(args, shutdown).await,
         Command::Health(args) => health::ask(&args).await,
@@ -121,15 +125,20 @@ fn listen() -> std::io::Result<Shutdown> {
 }
 
 /// Prints a result to stdout.
-#[expect(clippy::print_stdout, reason = "results of commands go to stdout")]
 fn print(text: &str) {
-    println!("{text}");
+    note(writeln!(std::io::stdout(), "{text}"));
 }
 
 /// Tells a person something on stderr.
-#[expect(clippy::print_stderr, reason = "messages for people go to stderr")]
 fn say(text: &str) {
-    eprintln!("{text}");
+    note(writeln!(std::io::stderr(), "{text}"));
+}
+
+/// A reader that went away (`| head`) is no failure of the command; `println!` would panic.
+fn note(written: std::io::Result<()>) {
+    if let Err(error) = written {
+        tracing::debug!(%error, "nobody reads the output");
+    }
 }
 
 impl From<Exit> for ExitCode {

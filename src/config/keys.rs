@@ -21,6 +21,7 @@ pub(super) const ROOT: SectionKeys = SectionKeys {
         "routes",
         "unmatched",
         "batch",
+        "segments",
         "delivery",
         "dead_letter",
         "limits",
@@ -61,6 +62,8 @@ pub(super) const FIELD: SectionKeys = SectionKeys {
 };
 pub(super) const BATCH: SectionKeys =
     SectionKeys { section: "batch", keys: &["max_events", "max_bytes", "linger"] };
+pub(super) const SEGMENTS: SectionKeys =
+    SectionKeys { section: "segments", keys: &["max_members", "linger"] };
 pub(super) const DELIVERY: SectionKeys = SectionKeys {
     section: "delivery",
     keys: &[
@@ -81,7 +84,7 @@ pub(super) const ADMIN: SectionKeys = SectionKeys { section: "admin", keys: &["l
 pub(super) const LOG: SectionKeys = SectionKeys { section: "log", keys: &["level", "format"] };
 
 /// All sections, in the order of the reference file.
-pub const SECTIONS: [SectionKeys; 12] = [
+pub const SECTIONS: [SectionKeys; 13] = [
     ROOT,
     KAFKA,
     TARGET,
@@ -89,6 +92,7 @@ pub const SECTIONS: [SectionKeys; 12] = [
     METRIC_EVENT,
     FIELD,
     BATCH,
+    SEGMENTS,
     DELIVERY,
     DEAD_LETTER,
     LIMITS,

@@ -105,6 +105,7 @@ impl Config {
                 routes,
                 unmatched: service::unmatched(&root),
                 batch,
+                coalesce: service::segments(&root),
                 delivery: service::delivery(&root),
                 dead_letter,
                 limits: service::limits(&root, &batch),

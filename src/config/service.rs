@@ -15,10 +15,11 @@ use super::mistakes::suggestion;
 use super::raw::Scalar;
 use super::section::{Section, check_name, is_key_character};
 use crate::pipeline::settings::{
-    BatchSettings, DeadLetterSettings, DeliverySettings, LimitSettings, Unmatched,
+    BatchSettings, CoalesceSettings, DeadLetterSettings, DeliverySettings, LimitSettings, Unmatched,
 };
 use crate::telemetry::settings::{AdminSettings, LogFormat, LogSettings};
 
+const MAX_MEMBERS: RangeInclusive<u32> = 1..=10_000;
 const MAX_EVENTS: RangeInclusive<u32> = 1..=100_000;
 /// The upper end stays below the 10 MB that LaunchDarkly takes.
 const MAX_BYTES: RangeInclusive<usize> = 1_000..=9_900_000;
@@ -62,6 +63,15 @@ pub(super) fn batch(root: &Section<'_>) -> BatchSettings {
     BatchSettings {
         max_events: section.count("max_events", 5_000, &MAX_EVENTS),
         max_bytes: section.size("max_bytes", 8_000_000, &MAX_BYTES),
+        linger: section.duration("linger", Duration::from_secs(1), &LINGER),
+    }
+}
+
+pub(super) fn segments(root: &Section<'_>) -> CoalesceSettings {
+    let section = root.section("segments", keys::SEGMENTS);
+    let max_parts = section.count("max_members", 1_000, &MAX_MEMBERS);
+    CoalesceSettings {
+        max_parts: usize::try_from(max_parts).unwrap_or(usize::MAX),
         linger: section.duration("linger", Duration::from_secs(1), &LINGER),
     }
 }

@@ -3,14 +3,15 @@
 //! Every stage speaks in these types and no stage names another one, so this is where their
 //! conversation can be read. Data flows down the list:
 //!
-//! [`record`] (what Kafka holds) → [`change`] (what happened to a row) → [`batch`] (operations cut
-//! for one request) → [`outcome`] (how each record ended) → [`progress`] (what Kafka may forget).
+//! [`record`] (what Kafka holds) → [`change`] (what happened to a row) → [`operation`] (what we ask
+//! of LaunchDarkly) → [`batch`] (metric events cut for one request) → [`outcome`] (how each record ended) → [`progress`] (what Kafka may forget).
 //!
 //! Not here: any behaviour that reads a clock, a socket or a configuration. This module names no
 //! other module of the crate.
 
 pub mod batch;
 pub mod change;
+pub mod operation;
 pub mod outcome;
 pub mod progress;
 pub mod record;

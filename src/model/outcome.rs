@@ -7,7 +7,8 @@
 //!
 //! Not here: who decides (`route`, `deliver`), where it is counted (`ack`).
 
-use super::batch::EventBatch;
+use bytes::Bytes;
+
 use super::record::OwnedRecord;
 
 /// The fate of a record.
@@ -30,6 +31,8 @@ pub enum FilterReason {
     Housekeeping,
     /// The route's `when` said no.
     When,
+    /// A row was deleted, and the metric route ignores that.
+    DeleteIgnored,
     /// No route matched and `unmatched: ignore` is set.
     Unmatched,
 }
@@ -97,8 +100,9 @@ pub struct DeadLetter {
 pub enum DeadLetterOrigin {
     /// Copied when it was refused.
     Copied(OwnedRecord),
-    /// Still in Kafka only: it was refused after its bytes had left our memory.
-    InKafka(EventBatch),
+    /// Still in Kafka only: it was refused after its bytes had left our memory. Should it be gone
+    /// from there, this is what was sent to LaunchDarkly for it.
+    InKafka { sent: Bytes },
 }
 
 // === impl Outcome ===
@@ -116,8 +120,14 @@ impl Outcome {
 // === impl FilterReason ===
 
 impl FilterReason {
-    pub const ALL: [Self; 5] =
-        [Self::Tombstone, Self::NoRow, Self::Housekeeping, Self::When, Self::Unmatched];
+    pub const ALL: [Self; 6] = [
+        Self::Tombstone,
+        Self::NoRow,
+        Self::Housekeeping,
+        Self::When,
+        Self::DeleteIgnored,
+        Self::Unmatched,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -125,6 +135,7 @@ impl FilterReason {
             Self::NoRow => "no_row",
             Self::Housekeeping => "housekeeping",
             Self::When => "when",
+            Self::DeleteIgnored => "delete_ignored",
             Self::Unmatched => "unmatched",
         }
     }

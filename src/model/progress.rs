@@ -4,7 +4,7 @@
 //! repeats a record, so they are two types.
 
 use super::batch::Mark;
-use super::outcome::Outcome;
+use super::operation::LaneKey;
 use super::record::Partition;
 
 /// What Kafka should read next in a partition: one past the last settled record.
@@ -32,6 +32,9 @@ pub enum Settlement {
     Batch { partition: Partition, epoch: Epoch, marks: Vec<Mark>, bytes: usize },
     /// One record's dead letter was acknowledged by Kafka.
     DeadLetter { slot: Slot },
+    /// A batch of an ordered lane has ended: these of its slots were accepted, the others are on
+    /// their way to the dead-letter topic.
+    Keyed { lane: LaneKey, accepted: Vec<Slot> },
 }
 
 /// Progress to be written to Kafka for one partition.
@@ -40,31 +43,4 @@ pub struct CommitEntry {
     pub partition: Partition,
     pub epoch: Epoch,
     pub next: NextOffset,
-}
-
-// === impl Settlement ===
-
-impl Settlement {
-    /// Whose settlement it is.
-    pub fn place(&self) -> (&Partition, Epoch) {
-        match self {
-            Self::Batch { partition, epoch, .. } => (partition, *epoch),
-            Self::DeadLetter { slot } => (&slot.partition, slot.epoch),
-        }
-    }
-
-    /// Bytes to give back to the in-flight budget.
-    pub fn bytes(&self) -> usize {
-        match self {
-            Self::Batch { bytes, .. } => *bytes,
-            Self::DeadLetter { slot } => slot.bytes,
-        }
-    }
-
-    pub fn outcome(&self) -> Outcome {
-        match self {
-            Self::Batch { .. } => Outcome::Delivered,
-            Self::DeadLetter { .. } => Outcome::DeadLettered,
-        }
-    }
 }

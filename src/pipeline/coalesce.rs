@@ -13,22 +13,13 @@
 //!
 //! Not here: what an intent means to LaunchDarkly (`deliver`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::time::Duration;
-
 use tokio::time::Instant;
 
+use super::settings::CoalesceSettings;
+use crate::model::operation::Intent;
 use crate::model::progress::Slot;
-
-/// When a batch is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CoalesceSettings {
-    /// Parts in one batch.
-    pub max_parts: usize,
-    /// Time since the first waiting intent.
-    pub linger: Duration,
-}
 
 /// One lane's waiting intents. `P` names a part of the thing, a segment's member for instance.
 #[derive(Debug)]
@@ -36,7 +27,7 @@ pub struct Coalescer<P, V> {
     settings: CoalesceSettings,
     waiting: HashMap<P, Waiting<V>>,
     /// Parts in the order in which they began to wait; may name parts that have left.
-    order: std::collections::VecDeque<P>,
+    order: VecDeque<P>,
     since: Option<Instant>,
     under_way: bool,
 }
@@ -47,21 +38,12 @@ struct Waiting<V> {
     slots: Vec<Slot>,
 }
 
-/// A part's newest intent and everything it settles.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Intent<P, V> {
-    pub part: P,
-    pub intent: V,
-    /// In the order they came; the last one is the intent's own.
-    pub slots: Vec<Slot>,
-}
-
 impl<P: Clone + Eq + Hash, V> Coalescer<P, V> {
     pub fn new(settings: CoalesceSettings) -> Self {
         Self {
             settings,
             waiting: HashMap::new(),
-            order: std::collections::VecDeque::new(),
+            order: VecDeque::new(),
             since: None,
             under_way: false,
         }
@@ -118,6 +100,24 @@ impl<P: Clone + Eq + Hash, V> Coalescer<P, V> {
         batch
     }
 
+    /// Forgets intents whose own slot is no longer ours: whoever owns its partition now sends it,
+    /// and a late copy from us could undo something newer. Gives the older slots they had taken
+    /// over that still are ours: their intents are superseded for good.
+    pub fn forget(&mut self, is_ours: impl Fn(&Slot) -> bool) -> Vec<Slot> {
+        let mut superseded = Vec::new();
+        self.waiting.retain(|_, waiting| {
+            let keep = waiting.slots.last().is_some_and(&is_ours);
+            if !keep {
+                superseded.extend(waiting.slots.drain(..).filter(&is_ours));
+            }
+            keep
+        });
+        if self.waiting.is_empty() {
+            self.since = None;
+        }
+        superseded
+    }
+
     /// The batch under way has ended, whatever became of it.
     pub fn finish(&mut self) {
         self.under_way = false;
@@ -136,6 +136,7 @@ impl<P: Clone + Eq + Hash, V> Coalescer<P, V> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
@@ -170,6 +171,22 @@ mod tests {
         assert_eq!(lane.cut_due(start + Duration::from_secs(1)).len(), 1);
         lane.finish();
         assert!(lane.is_idle());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_longer_ours_is_not_sent() {
+        let mut lane = coalescer(9);
+        let now = Instant::now();
+        let elsewhere = Slot { partition: Partition::new("t", 1), ..slot(7) };
+        lane.offer(1, true, slot(1), now);
+        lane.offer(1, false, elsewhere.clone(), now);
+        lane.offer(2, true, elsewhere, now);
+        lane.offer(2, true, slot(2), now);
+        lane.offer(3, true, slot(3), now);
+        let superseded = lane.forget(|slot| slot.partition.number == 0);
+        assert_eq!(superseded, [slot(1)], "its newer intent is somebody else's now");
+        let parts: Vec<u8> = lane.cut().into_iter().map(|intent| intent.part).collect();
+        assert_eq!(parts, [2, 3]);
     }
 
     proptest! {

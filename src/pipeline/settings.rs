@@ -12,6 +12,7 @@ pub struct PipelineSettings {
     pub routes: Vec<RouteSettings>,
     pub unmatched: Unmatched,
     pub batch: BatchSettings,
+    pub coalesce: CoalesceSettings,
     pub delivery: DeliverySettings,
     pub dead_letter: DeadLetterSettings,
     pub limits: LimitSettings,
@@ -38,6 +39,15 @@ pub struct BatchSettings {
     /// say whether before or after compression.
     pub max_bytes: usize,
     /// Time since the first event, 0 s to 5 min.
+    pub linger: Duration,
+}
+
+/// When changes to one segment are cut into a batch: whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoalesceSettings {
+    /// Members in one batch, 1 to 10,000. LaunchDarkly documents no limit; partners send 1,000.
+    pub max_parts: usize,
+    /// Time since the first waiting change, 0 s to 5 min.
     pub linger: Duration,
 }
 

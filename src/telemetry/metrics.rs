@@ -31,6 +31,7 @@ pub struct Metrics {
     pub records: IntCounterVec,
     /// What routes made of records: operations, and why not.
     pub operations: IntCounterVec,
+    pub coalesced: IntCounter,
     pub filtered: IntCounterVec,
     pub dead_letters: IntCounterVec,
     pub requests: IntCounterVec,
@@ -92,6 +93,10 @@ impl Metrics {
                 "operations_total",
                 "Operations made from records.",
                 &["route", "operation"],
+            )?,
+            coalesced: d.counter(
+                "coalesced_total",
+                "Operations replaced by a newer one for the same member or metric before they were sent.",
             )?,
             filtered: d.counters(
                 "filtered_total",
@@ -173,7 +178,7 @@ impl Metrics {
             )?,
             last_commit_seconds: d.float_gauge(
                 "last_commit_timestamp_seconds",
-                "Unix time of the last successful offset commit.",
+                "Unix time of the last successful offset commit, or of the start.",
             )?,
         })
     }

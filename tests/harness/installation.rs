@@ -1,6 +1,7 @@
 //! What needs no broker: reading versions.
 
-use crate::support::kafka::{java_release, kafka_version};
+use crate::support::kafka::kafka_version;
+use crate::support::maven::java_release;
 
 #[test]
 fn the_release_is_read_from_every_form_of_javas_banner() {

@@ -1,5 +1,5 @@
-//! What the end-to-end tests stand on: a real Apache Kafka, a LaunchDarkly sandbox, the service as a
-//! process of its own, and waiting without sleeping.
+//! What the end-to-end tests stand on: a real Apache Kafka, a real Debezium on a real PostgreSQL, a
+//! LaunchDarkly sandbox, the service as a process of its own, and waiting without sleeping.
 //!
 //! A test binary takes it in with `#[path = "../support/mod.rs"] mod support;`, below a `#![cfg(test)]`
 //! that extends the lint exemptions for tests to these helpers.
@@ -8,8 +8,10 @@
 
 #![allow(dead_code, unused_imports, reason = "every test binary uses its own part of this")]
 
+pub(crate) mod debezium;
 pub(crate) mod kafka;
 pub(crate) mod launchdarkly;
+pub(crate) mod maven;
 pub(crate) mod oracle;
 pub(crate) mod service;
 pub(crate) mod wait;

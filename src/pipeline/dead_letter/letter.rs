@@ -5,8 +5,8 @@
 
 use rdkafka::message::{Header, OwnedHeaders};
 
-use crate::model::batch::EventBatch;
 use crate::model::outcome::Refusal;
+use crate::model::progress::Slot;
 use crate::model::record::{OwnedRecord, Partition};
 
 /// The longest detail kept in a header, in characters.
@@ -90,13 +90,13 @@ impl Letter {
 }
 
 /// Stands in for a record that retention removed before it could be fetched again.
-pub(super) fn substitute(partition: Partition, batch: &EventBatch) -> OwnedRecord {
+pub(super) fn substitute(slot: &Slot, sent: &[u8]) -> OwnedRecord {
     OwnedRecord {
-        partition,
-        offset: batch.first_offset(),
-        timestamp_ms: batch.oldest_ms,
+        partition: slot.partition.clone(),
+        offset: slot.offset,
+        timestamp_ms: None,
         key: None,
-        value: Some(batch.to_json().to_vec()),
+        value: Some(sent.to_vec()),
         headers: vec![(
             "ldsink.substitute".to_owned(),
             Some(b"the record was gone from Kafka; this is what was sent to LaunchDarkly".to_vec()),

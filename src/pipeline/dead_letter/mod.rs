@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -31,7 +32,7 @@ use self::letter::Letter;
 use crate::kafka::connection::{KafkaLog, client_config};
 use crate::kafka::settings::KafkaSettings;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
-use crate::model::progress::Settlement;
+use crate::model::progress::{Settlement, Slot};
 use crate::model::record::OwnedRecord;
 use crate::runtime::tasks::TaskSet;
 use crate::telemetry::health::Health;
@@ -102,9 +103,7 @@ impl DeadLetters {
         let reason = dead.refusal.reason;
         let record = match dead.origin {
             DeadLetterOrigin::Copied(record) => record,
-            DeadLetterOrigin::InKafka(ref batch) => {
-                self.original(&dead.slot.partition, batch).await
-            }
+            DeadLetterOrigin::InKafka { ref sent } => self.original(&dead.slot, sent).await,
         };
         let mut letter = Letter::new(record, &dead.refusal);
         while let Err(error) = self.produce(&letter).await {
@@ -127,17 +126,13 @@ impl DeadLetters {
     }
 
     /// Fetches a record that only Kafka still has; waits as long as Kafka cannot be reached.
-    async fn original(
-        &self,
-        partition: &crate::model::record::Partition,
-        batch: &crate::model::batch::EventBatch,
-    ) -> OwnedRecord {
-        let offset = batch.first_offset();
+    async fn original(&self, slot: &Slot, sent: &Bytes) -> OwnedRecord {
+        let Slot { partition, offset, .. } = slot;
         loop {
-            match self.fetcher.fetch(partition.clone(), offset).await {
+            match self.fetcher.fetch(partition.clone(), *offset).await {
                 Ok(record) => return record,
                 // Retention was faster. What we sent is the next best thing to keep.
-                Err(FetchError::Gone) => return letter::substitute(partition.clone(), batch),
+                Err(FetchError::Gone) => return letter::substitute(slot, sent),
                 Err(FetchError::Kafka(error)) => {
                     self.note_failure(&error);
                     tokio::time::sleep(RETRY_PAUSE).await;

@@ -58,6 +58,12 @@ impl Books {
         (partition.epoch() == epoch).then_some(partition)
     }
 
+    /// Whether a partition is still as it was assigned in `epoch`.
+    pub(super) fn has(&self, id: &Partition, epoch: Epoch) -> bool {
+        let partition = self.index.get(id).and_then(|at| self.partitions.get(*at));
+        partition.is_some_and(|partition| partition.epoch() == epoch)
+    }
+
     pub(super) fn some<'b>(
         &'b self,
         ids: &'b [Partition],

@@ -17,6 +17,7 @@ pub(super) struct PathCounters {
     dead_lettered: Counter,
     /// By route.
     routes: Vec<RouteCounters>,
+    coalesced: Counter,
     in_flight_bytes: LevelGauge,
     in_flight_records: LevelGauge,
 }
@@ -33,7 +34,7 @@ impl PathCounters {
         let routes = routes.iter().map(|route| RouteCounters {
             operations: metrics
                 .operations
-                .with_label_values(&[route.name.as_str(), "metric_event"]),
+                .with_label_values(&[route.name.as_str(), route.operation.as_str()]),
             filtered: FilterReason::ALL
                 .into_iter()
                 .map(|reason| {
@@ -47,6 +48,7 @@ impl PathCounters {
             filtered: outcome("filtered"),
             dead_lettered: outcome("dead_lettered"),
             routes: routes.collect(),
+            coalesced: metrics.coalesced.clone(),
             in_flight_bytes: metrics.in_flight_bytes.clone(),
             in_flight_records: metrics.in_flight_records.clone(),
             metrics: metrics.clone(),
@@ -68,6 +70,11 @@ impl PathCounters {
         if let Some(counter) = self.routes.get(route.0).and_then(|r| r.filtered.get(&reason)) {
             counter.inc();
         }
+    }
+
+    /// An intent was replaced by a newer one before it was sent.
+    pub(super) fn coalesced(&self) {
+        self.coalesced.inc();
     }
 
     pub(super) fn closed(&self, closed: Closed) {

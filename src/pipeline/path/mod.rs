@@ -15,6 +15,7 @@
 
 mod books;
 mod counters;
+mod keyed;
 mod partition;
 
 use std::sync::mpsc::Receiver;
@@ -25,14 +26,15 @@ use tokio::time::Instant;
 
 use self::books::Books;
 use self::counters::PathCounters;
-use self::partition::{Mapped, PartitionPath};
+use self::keyed::KeyedLanes;
+use self::partition::{Mapped, PartitionPath, Scratch};
 use super::commit::CommitSchedule;
 use super::route::Router;
-use super::route::projection::Picks;
 use super::settings::{LimitSettings, PipelineSettings};
 use super::source::{Intake, Turn};
 use crate::model::batch::EventBatch;
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal};
+use crate::model::operation::KeyedBatch;
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Outcome, Refusal};
 use crate::model::progress::{CommitEntry, Settlement, Slot};
 use crate::model::record::{Partition, Record};
 use crate::telemetry::metrics::Metrics;
@@ -45,7 +47,9 @@ const LEAST_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Outlets {
     /// By target.
-    pub lanes: Vec<UnboundedSender<EventBatch>>,
+    pub events: Vec<UnboundedSender<EventBatch>>,
+    /// By target.
+    pub keyed: Vec<UnboundedSender<KeyedBatch>>,
     pub dead_letters: UnboundedSender<DeadLetter>,
 }
 
@@ -59,10 +63,12 @@ pub struct Path {
     books: Books,
     commits: CommitSchedule,
     counters: PathCounters,
+    keyed: KeyedLanes,
     /// Reused from record to record.
-    picks: Picks,
+    scratch: Scratch,
     /// Reused from turn to turn; empty in between.
     cut: Vec<EventBatch>,
+    keyed_cut: Vec<KeyedBatch>,
     /// When the first open batch is to be cut.
     cut_due: Option<Instant>,
 }
@@ -79,8 +85,10 @@ impl Path {
             books: Books::default(),
             commits: CommitSchedule::new(settings.commit_interval),
             counters: PathCounters::new(metrics, &settings.routes),
-            picks: Picks::default(),
+            keyed: KeyedLanes::new(settings.coalesce),
+            scratch: Scratch::default(),
             cut: Vec::new(),
+            keyed_cut: Vec::new(),
             cut_due: None,
             settings,
             outlets,
@@ -89,38 +97,71 @@ impl Path {
     }
 
     fn send_cut(&mut self) {
+        // The lanes outlive this thread unless they panicked, which ends the process; what cannot
+        // be sent is not settled, so its records are read again.
         for batch in self.cut.drain(..) {
-            let lane = self.outlets.lanes.get(batch.target.0);
+            let lane = self.outlets.events.get(batch.target.0);
             if lane.is_none_or(|lane| lane.send(batch).is_err()) {
-                // The lanes outlive this thread unless they panicked, which ends the process; the
-                // batch is not settled, so its records are read again.
-                tracing::error!("a lane is gone");
+                tracing::error!("a metric-event lane is gone");
+            }
+        }
+        for batch in self.keyed_cut.drain(..) {
+            let lane = self.outlets.keyed.get(batch.target().0);
+            if lane.is_none_or(|lane| lane.send(batch).is_err()) {
+                tracing::error!("an ordered lane is gone");
             }
         }
     }
 
-    fn apply(&mut self, settlement: &Settlement) {
-        let (partition, epoch) = settlement.place();
-        let Some(state) = self.books.find(partition, epoch) else {
-            tracing::debug!(%partition, "settlement of an earlier assignment");
-            return;
-        };
-        state.subtract_in_flight(settlement.bytes());
-        let outcome = settlement.outcome();
+    fn apply(&mut self, settlement: Settlement) {
         match settlement {
-            Settlement::Batch { marks, .. } => state.ledger.settle(marks, outcome),
-            Settlement::DeadLetter { slot } => state.ledger.settle_one(slot.offset, outcome),
+            Settlement::Batch { partition, epoch, marks, bytes } => {
+                if let Some(state) = self.books.find(&partition, epoch) {
+                    state.subtract_in_flight(bytes);
+                    state.ledger.settle(&marks, Outcome::Delivered);
+                    self.counters.closed(state.ledger.take_closed());
+                }
+            }
+            Settlement::DeadLetter { slot } => self.settle(&slot, Outcome::DeadLettered),
+            Settlement::Keyed { lane, accepted } => {
+                for slot in &accepted {
+                    self.settle(slot, Outcome::Delivered);
+                }
+                self.keyed.finish(&lane);
+            }
         }
-        self.counters.closed(state.ledger.take_closed());
+    }
+
+    /// Meets one obligation, unless it is of an earlier assignment (W3).
+    fn settle(&mut self, slot: &Slot, outcome: Outcome) {
+        if let Some(state) = self.books.find(&slot.partition, slot.epoch) {
+            state.subtract_in_flight(slot.bytes);
+            state.ledger.settle_one(slot.offset, outcome);
+            self.counters.closed(state.ledger.take_closed());
+        }
+    }
+
+    /// Hands the operations of the record just sealed to their lanes.
+    fn offer_operations(&mut self, place: &Slot, now: Instant) {
+        for operation in self.scratch.operations.drain(..) {
+            let slot = Slot { bytes: operation.size(), ..place.clone() };
+            if let Some(state) = self.books.find(&slot.partition, slot.epoch) {
+                state.add_in_flight(slot.bytes);
+            }
+            if self.keyed.offer(operation, slot, now) {
+                self.counters.coalesced();
+            }
+        }
     }
 
     fn apply_settlements(&mut self) {
         while let Ok(settlement) = self.settlements.try_recv() {
-            self.apply(&settlement);
+            self.apply(settlement);
         }
     }
 
     fn cut_due_batches(&mut self, now: Instant) {
+        self.keyed.cut_due(now, &mut self.keyed_cut);
         if self.cut_due.is_none_or(|due| due > now) {
             return;
         }
@@ -135,6 +176,7 @@ impl Path {
         let LimitSettings { in_flight_bytes, partition_in_flight_bytes } = self.settings.limits;
         let total = self.books.bytes();
         let (all_full, all_low) = (total > in_flight_bytes, total <= in_flight_bytes / 2);
+        let mut flush = false;
         for partition in self.books.all_mut() {
             let bytes = partition.bytes();
             let full = all_full || bytes > partition_in_flight_bytes;
@@ -142,10 +184,14 @@ impl Path {
             if full && partition.pause(now) {
                 // What waits to fill up would wait in vain while nothing comes in.
                 partition.cut_all(&mut self.cut);
+                flush = true;
                 turn.pause.push(partition.id().clone());
             } else if low && partition.resume(now, LEAST_PAUSE) {
                 turn.resume.push(partition.id().clone());
             }
+        }
+        if flush {
+            self.keyed.cut_all(&mut self.keyed_cut);
         }
     }
 
@@ -176,10 +222,15 @@ impl Intake for Path {
         if partition.ledger.has_taken(record.offset) {
             return;
         }
-        match partition.map(record, &mut self.picks, &self.counters, self.settings.unmatched) {
+        match partition.map(record, &mut self.scratch, &self.counters, self.settings.unmatched) {
             Ok(Mapped::Operations) => {
-                partition.seal(record, now, &mut self.cut);
+                let others = self.scratch.operations.len();
+                partition.seal(record, others, now, &mut self.cut);
                 self.cut_due = self.cut_due.into_iter().chain(partition.cut_deadline()).min();
+                if others > 0 {
+                    let place = partition.slot(record.offset);
+                    self.offer_operations(&place, now);
+                }
                 if !self.cut.is_empty() {
                     self.send_cut();
                 }
@@ -206,7 +257,10 @@ impl Intake for Path {
         self.note_progress(now);
         self.counters.in_flight(self.books.bytes(), self.books.waiting());
         turn.commit = self.commits.take_due(now);
-        turn.next = self.cut_due.into_iter().chain(self.commits.deadline()).min();
+        turn.next = [self.cut_due, self.keyed.deadline(), self.commits.deadline()]
+            .into_iter()
+            .flatten()
+            .min();
         turn
     }
 
@@ -214,6 +268,7 @@ impl Intake for Path {
         for partition in self.books.all_mut().filter(|p| partitions.contains(p.id())) {
             partition.cut_all(&mut self.cut);
         }
+        self.keyed.cut_all(&mut self.keyed_cut);
         self.send_cut();
     }
 
@@ -223,8 +278,11 @@ impl Intake for Path {
 
     fn await_settlement(&mut self, timeout: Duration) {
         if let Ok(settlement) = self.settlements.recv_timeout(timeout) {
-            self.apply(&settlement);
+            self.apply(settlement);
             self.apply_settlements();
+            // What waited behind a lane's batch under way goes next; nobody cares for linger now.
+            self.keyed.cut_all(&mut self.keyed_cut);
+            self.send_cut();
         }
     }
 
@@ -247,18 +305,18 @@ impl Intake for Path {
             self.books.close(id);
             self.commits.forget(id);
         }
+        let books = &mut self.books;
+        let superseded = self.keyed.forget(|slot| books.has(&slot.partition, slot.epoch));
+        for slot in superseded {
+            self.settle(&slot, Outcome::Delivered);
+        }
         self.counters.in_flight(self.books.bytes(), self.books.waiting());
     }
 }
 
 fn dead_letter(partition: &mut PartitionPath, record: &Record<'_>, refusal: Refusal) -> DeadLetter {
     let record = record.to_owned();
-    let slot = Slot {
-        partition: partition.id().clone(),
-        epoch: partition.epoch(),
-        offset: record.offset,
-        bytes: record.size(),
-    };
+    let slot = Slot { bytes: record.size(), ..partition.slot(record.offset) };
     partition.ledger.take(record.offset, 1);
     partition.add_in_flight(slot.bytes);
     DeadLetter { origin: DeadLetterOrigin::Copied(record), refusal, slot }

@@ -7,14 +7,15 @@ use tokio::time::Instant;
 
 use super::counters::PathCounters;
 use crate::model::batch::EventBatch;
+use crate::model::operation::Operation;
 use crate::model::outcome::{Refusal, RefusalReason, Stage};
-use crate::model::progress::{CommitEntry, Epoch, NextOffset};
+use crate::model::progress::{CommitEntry, Epoch, NextOffset, Slot};
 use crate::model::record::{Partition, Record};
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
 use crate::pipeline::batch::OpenBatch;
 use crate::pipeline::decode::{Decoded, decode};
 use crate::pipeline::route::projection::Picks;
-use crate::pipeline::route::{FormatGroup, RouteError, Routed, TopicRoutes};
+use crate::pipeline::route::{FormatGroup, RouteError, RouteId, Routed, TopicRoutes};
 use crate::pipeline::settings::{BatchSettings, Unmatched};
 use crate::telemetry::metrics::Counter;
 
@@ -35,10 +36,22 @@ pub(super) struct PartitionPath {
     read: Counter,
 }
 
+/// Reused from record to record.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    picks: Picks,
+    /// What the record becomes besides metric events.
+    pub(super) operations: Vec<Operation>,
+    /// The routes that made something of it.
+    made: Vec<RouteId>,
+    /// Stays empty.
+    no_body: Vec<u8>,
+}
+
 /// What a record became.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mapped {
-    /// Events were written to the open batches.
+    /// Events in the open batches, operations on the scratch pad, or both.
     Operations,
     Filtered,
 }
@@ -73,52 +86,60 @@ impl PartitionPath {
         self.epoch
     }
 
+    /// A place in this assignment of the partition, without bytes.
+    pub(super) fn slot(&self, offset: i64) -> Slot {
+        Slot { partition: self.id.clone(), epoch: self.epoch, offset, bytes: 0 }
+    }
+
     // === a record on its way ===
 
-    /// Decodes and routes a record, writing its events to the open batches.
+    /// Decodes and routes a record, writing its events to the open batches and its other operations
+    /// to the scratch pad.
     ///
     /// # Errors
-    /// Why the record is refused as a whole; nothing of it is left in the open batches.
+    /// Why the record is refused as a whole; nothing of it is left anywhere then (W2).
     pub(super) fn map(
         &mut self,
         record: &Record<'_>,
-        picks: &mut Picks,
+        scratch: &mut Scratch,
         counters: &PathCounters,
         unmatched: Unmatched,
     ) -> Result<Mapped, Refusal> {
         self.read.inc();
+        scratch.operations.clear();
+        scratch.made.clear();
+        let mapped = self.map_all(record, scratch, counters, unmatched);
+        match &mapped {
+            Ok(Mapped::Operations) => scratch.made.iter().for_each(|id| counters.operation(*id)),
+            Ok(Mapped::Filtered) => {}
+            Err(_) => self.open.iter_mut().for_each(OpenBatch::discard),
+        }
+        mapped
+    }
+
+    fn map_all(
+        &mut self,
+        record: &Record<'_>,
+        scratch: &mut Scratch,
+        counters: &PathCounters,
+        unmatched: Unmatched,
+    ) -> Result<Mapped, Refusal> {
+        let refuse = |reason, detail| refusal(Stage::Route, None, reason, detail);
         let routes = Arc::clone(&self.routes);
         let mut only_unmatched = true;
         for group in routes.groups() {
-            let mapped = self.map_group(group, record, picks, counters);
-            match mapped {
-                Ok(GroupMapped { rowless }) => only_unmatched &= !rowless,
-                Err(refusal) => {
-                    self.open.iter_mut().for_each(OpenBatch::discard);
-                    return Err(refusal);
-                }
-            }
+            let GroupMapped { rowless } = self.map_group(group, record, scratch, counters)?;
+            only_unmatched &= !rowless;
         }
-        let oversized = self.open.iter().any(|open| open.has_unsealed() && open.is_oversized());
-        if oversized {
-            self.open.iter_mut().for_each(OpenBatch::discard);
-            return Err(refusal(
-                Stage::Route,
-                None,
-                RefusalReason::TooLarge,
-                "its events are larger than `batch.max_bytes`",
-            ));
+        if self.open.iter().any(|open| open.has_unsealed() && open.is_oversized()) {
+            let detail = "its events are larger than `batch.max_bytes`";
+            return Err(refuse(RefusalReason::TooLarge, detail));
         }
-        if self.open.iter().any(OpenBatch::has_unsealed) {
+        if self.open.iter().any(OpenBatch::has_unsealed) || !scratch.operations.is_empty() {
             return Ok(Mapped::Operations);
         }
         if only_unmatched && unmatched == Unmatched::DeadLetter {
-            return Err(refusal(
-                Stage::Route,
-                None,
-                RefusalReason::Unmatched,
-                "no route's `when` holds",
-            ));
+            return Err(refuse(RefusalReason::Unmatched, "no route's `when` holds"));
         }
         Ok(Mapped::Filtered)
     }
@@ -127,7 +148,7 @@ impl PartitionPath {
         &mut self,
         group: &FormatGroup,
         record: &Record<'_>,
-        picks: &mut Picks,
+        scratch: &mut Scratch,
         counters: &PathCounters,
     ) -> Result<GroupMapped, Refusal> {
         let change = match decode(group.format, record) {
@@ -148,16 +169,18 @@ impl PartitionPath {
         }
         let on =
             |name: Option<&str>, e: RouteError| refusal(Stage::Route, name, e.reason, &e.detail);
-        group.pick(&change, picks).map_err(|error| on(None, error))?;
+        group.pick(&change, &mut scratch.picks).map_err(|error| on(None, error))?;
         for route in &group.routes {
-            let Some(open) = self.open.iter_mut().find(|o| o.target() == route.target) else {
-                continue;
-            };
-            match route.apply(&change, picks, open.body()) {
-                Ok(Routed::MetricEvent) => {
-                    open.count_event();
-                    counters.operation(route.id);
-                }
+            // Only metric events are written to a body; where a topic has none for the target, the
+            // route is of another kind.
+            let mut open = self.open.iter_mut().find(|open| open.target() == route.target);
+            let body = open.as_mut().map_or(&mut scratch.no_body, |open| open.body());
+            let routed = route.apply(&change, &scratch.picks, body, &mut scratch.operations);
+            if let (Ok(Routed::MetricEvent), Some(open)) = (&routed, open) {
+                open.count_event();
+            }
+            match routed {
+                Ok(Routed::MetricEvent | Routed::Operations) => scratch.made.push(route.id),
                 Ok(Routed::Filtered(reason)) => counters.filtered(route.id, reason),
                 Err(error) => return Err(on(Some(&route.name), error)),
             }
@@ -165,12 +188,18 @@ impl PartitionPath {
         Ok(GroupMapped { rowless: change.tombstone })
     }
 
-    /// Makes what was written for a record part of its batches, takes it into the ledger, and puts
-    /// batches that are full into `cut`.
-    pub(super) fn seal(&mut self, record: &Record<'_>, now: Instant, cut: &mut Vec<EventBatch>) {
-        let mut obligations = 0;
+    /// Makes what was written for a record part of its batches, takes it into the ledger together
+    /// with the `others` it owes, and puts batches that are full into `cut`.
+    pub(super) fn seal(
+        &mut self,
+        record: &Record<'_>,
+        others: usize,
+        now: Instant,
+        cut: &mut Vec<EventBatch>,
+    ) {
+        let mut obligations = u16::try_from(others).unwrap_or(u16::MAX);
         for open in self.open.iter_mut().filter(|open| open.has_unsealed()) {
-            obligations += 1;
+            obligations = obligations.saturating_add(1);
             let full = open.seal(record, now);
             let more = if open.is_full() { open.cut() } else { None };
             for batch in full.into_iter().chain(more) {

@@ -49,7 +49,7 @@ fn rig(config: &str) -> Rig {
     let (production, batches) = unbounded_channel();
     let (to_staging, staging) = unbounded_channel();
     let (dead_letters, letters) = unbounded_channel();
-    let outlets = Outlets { lanes: vec![production, to_staging], dead_letters };
+    let outlets = Outlets { events: vec![production, to_staging], keyed: Vec::new(), dead_letters };
     let path = Path::new(config.pipeline, outlets, settlements, &metrics);
     Rig { path, metrics, settle, batches, staging, letters }
 }

@@ -11,21 +11,27 @@
 
 pub mod condition;
 mod event_time;
+mod metric;
 mod metric_event;
 pub mod path;
 pub mod projection;
+mod segment_member;
 pub mod settings;
+mod value;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use self::metric::MetricMapping;
 use self::metric_event::EventMapping;
 use self::projection::{Picks, Projection};
+use self::segment_member::SegmentMapping;
 use self::settings::{OperationSettings, RouteSettings};
 use crate::model::batch::{MappingFingerprint, TargetId};
 use crate::model::change::{Change, Format};
+use crate::model::operation::Operation;
 use crate::model::outcome::{FilterReason, RefusalReason};
 
 /// The namespace of mapping fingerprints, and with the format number below part of every payload
@@ -66,7 +72,15 @@ pub struct Route {
     pub name: Arc<str>,
     pub target: TargetId,
     when: Option<condition::Condition>,
-    event: EventMapping,
+    mapping: Mapping,
+}
+
+/// The compiled operation of a route.
+#[derive(Debug)]
+enum Mapping {
+    MetricEvent(EventMapping),
+    Metric(MetricMapping),
+    SegmentMember(SegmentMapping),
 }
 
 /// What a route made of a change.
@@ -74,6 +88,8 @@ pub struct Route {
 pub enum Routed {
     /// A metric event was appended to the body.
     MetricEvent,
+    /// Operations that need order were appended.
+    Operations,
     Filtered(FilterReason),
 }
 
@@ -171,13 +187,23 @@ impl FormatGroup {
 
 impl Route {
     fn compile(id: RouteId, settings: &RouteSettings, projection: &mut Projection) -> Self {
-        let OperationSettings::MetricEvent(event) = &settings.operation;
+        let mapping = match &settings.operation {
+            OperationSettings::MetricEvent(event) => {
+                Mapping::MetricEvent(EventMapping::compile(event, projection))
+            }
+            OperationSettings::Metric(metric) => {
+                Mapping::Metric(MetricMapping::compile(metric, projection))
+            }
+            OperationSettings::SegmentMember(member) => {
+                Mapping::SegmentMember(SegmentMapping::compile(member, projection))
+            }
+        };
         Self {
             id,
             name: Arc::from(settings.name.as_str()),
-            target: event.target,
+            target: settings.operation.target(),
             when: settings.when.clone(),
-            event: EventMapping::compile(event, projection),
+            mapping,
         }
     }
 
@@ -185,22 +211,26 @@ impl Route {
     ///
     /// A metric event counts what happened to a row. A tombstone is not counted: the delete it
     /// stands for was a record of its own, or the topic says no more of a row than that it is gone.
+    /// To a membership that is all there is to know; a metric needs its fields.
     pub fn declines(&self, change: &Change<'_>) -> Option<FilterReason> {
-        if change.tombstone {
+        let needs_fields = !matches!(self.mapping, Mapping::SegmentMember(_));
+        if change.tombstone && needs_fields {
             return Some(FilterReason::Tombstone);
         }
         change.row().is_none().then_some(FilterReason::NoRow)
     }
 
-    /// Maps a change, appending what it becomes to `body`, preceded by a comma.
+    /// Maps a change: a metric event is appended to `body`, preceded by a comma, everything else to
+    /// `operations`.
     ///
     /// # Errors
-    /// Why the change cannot be mapped. The body is left as it was.
+    /// Why the change cannot be mapped. Nothing has been appended then.
     pub fn apply(
         &self,
         change: &Change<'_>,
         picks: &Picks,
         body: &mut Vec<u8>,
+        operations: &mut Vec<Operation>,
     ) -> Result<Routed, RouteError> {
         if let Some(reason) = self.declines(change) {
             return Ok(Routed::Filtered(reason));
@@ -214,17 +244,34 @@ impl Route {
                 return Ok(Routed::Filtered(FilterReason::When));
             }
         }
-        let before = body.len();
-        body.push(b',');
-        match self.event.write(change, picks, body) {
-            Ok(()) => Ok(Routed::MetricEvent),
-            Err(error) => {
-                body.truncate(before);
-                let reason = error.reason;
-                Err(RouteError { reason, detail: format!("metric_event.{error}") })
+        match &self.mapping {
+            Mapping::MetricEvent(event) => {
+                let before = body.len();
+                body.push(b',');
+                event.write(change, picks, body).map(|()| Routed::MetricEvent).map_err(|error| {
+                    body.truncate(before);
+                    of_operation("metric_event", &error)
+                })
             }
+            Mapping::Metric(metric) => match metric.map(change, picks) {
+                Ok(Some(operation)) => {
+                    operations.push(operation);
+                    Ok(Routed::Operations)
+                }
+                Ok(None) => Ok(Routed::Filtered(FilterReason::DeleteIgnored)),
+                Err(error) => Err(of_operation("metric", &error)),
+            },
+            Mapping::SegmentMember(member) => member
+                .map(change, picks, operations)
+                .map(|()| Routed::Operations)
+                .map_err(|error| of_operation("segment_member", &error)),
         }
     }
+}
+
+fn of_operation(operation: &str, error: &value::MapError) -> RouteError {
+    let reason = error.reason;
+    RouteError { reason, detail: format!("{operation}.{error}") }
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! What a route is told to do, already checked in itself.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::condition::Condition;
 use super::path::FieldPath;
 use crate::model::batch::TargetId;
 use crate::model::change::Format;
+use crate::model::operation::{MemberList, SegmentShape};
 
 /// One rule from change to operation.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub struct RouteSettings {
 #[derive(Debug, Clone)]
 pub enum OperationSettings {
     MetricEvent(MetricEventSettings),
+    Metric(MetricSettings),
+    SegmentMember(SegmentMemberSettings),
 }
 
 /// The mapping of a metric event.
@@ -68,17 +73,76 @@ pub enum Absent {
     Default(Value),
 }
 
+// === impl OperationSettings ===
+
+impl OperationSettings {
+    pub fn target(&self) -> TargetId {
+        match self {
+            Self::MetricEvent(event) => event.target,
+            Self::Metric(metric) => metric.target,
+            Self::SegmentMember(member) => member.target,
+        }
+    }
+
+    /// The word used for it in configuration and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::MetricEvent(_) => "metric_event",
+            Self::Metric(_) => "metric",
+            Self::SegmentMember(_) => "segment_member",
+        }
+    }
+}
+
 // === impl RouteSettings ===
 
 impl RouteSettings {
     /// The mapping in a canonical text: equal texts map equal records to equal operations.
     pub fn canonical(&self) -> String {
-        let OperationSettings::MetricEvent(event) = &self.operation;
-        format!(
-            "{}|{}|when={}|event={event:?}",
-            self.name,
-            self.format.as_str(),
-            self.when.as_ref().map_or("", Condition::source),
-        )
+        let operation = match &self.operation {
+            OperationSettings::MetricEvent(event) => format!("event={event:?}"),
+            OperationSettings::Metric(metric) => format!("metric={metric:?}"),
+            OperationSettings::SegmentMember(member) => format!("member={member:?}"),
+        };
+        let when = self.when.as_ref().map_or("", Condition::source);
+        format!("{}|{}|when={when}|{operation}", self.name, self.format.as_str())
     }
+}
+
+/// The mapping of a segment membership.
+#[derive(Debug, Clone)]
+pub struct SegmentMemberSettings {
+    pub target: TargetId,
+    pub target_name: String,
+    /// The segment's key.
+    pub segment: Field,
+    /// The segment's name, for when it has to be created; the key when absent.
+    pub name: Option<Field>,
+    pub shape: Arc<SegmentShape>,
+    /// The member's context key.
+    pub context_key: Field,
+    /// Whether the row makes its subject a member; without it every row does.
+    pub member: Option<Condition>,
+    pub list: MemberList,
+    /// Segments of which a member is in at most one: without the row as it was before, a member that
+    /// appears in one of them is removed from the others.
+    pub exclusive: Vec<String>,
+}
+
+/// The mapping of a metric definition.
+#[derive(Debug, Clone)]
+pub struct MetricSettings {
+    pub target: TargetId,
+    pub target_name: String,
+    pub key: Field,
+    /// LaunchDarkly's name of a field of the create body → its value.
+    pub fields: Vec<(String, Field)>,
+    pub on_delete: OnDelete,
+}
+
+/// What a deleted row means for its metric. Metrics are never deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDelete {
+    Ignore,
+    Archive,
 }

@@ -65,7 +65,7 @@ fn apply_change(
     let mut picks = Picks::default();
     group.pick(change, &mut picks)?;
     let mut body = b"before".to_vec();
-    let routed = group.routes[0].apply(change, &picks, &mut body);
+    let routed = group.routes[0].apply(change, &picks, &mut body, &mut Vec::new());
     if routed.is_err() {
         assert_eq!(body, b"before", "E2: an error leaves the body as it was");
     }

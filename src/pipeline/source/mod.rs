@@ -32,6 +32,7 @@ use self::consumer::{Context, RebalanceEvent};
 use crate::kafka::settings::KafkaSettings;
 use crate::model::progress::CommitEntry;
 use crate::model::record::{Headers, NoHeaders, Partition, Record};
+use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -156,6 +157,8 @@ impl<I: Intake> Source<I> {
         consumer.subscribe(&topics).map_err(SourceError::Create)?;
         let committer = Committer::start(Arc::clone(&consumer));
         let (assigned, paused) = (Vec::new(), Vec::new());
+        // As if at start: a service whose commits never succeed must look stale, not new.
+        reports.metrics.last_commit_seconds.set(clock::now_seconds());
         for result in [CONFIRMED, FAILED] {
             reports.metrics.commits.with_label_values(&[result]);
         }
@@ -244,9 +247,7 @@ impl<I: Intake> Source<I> {
         if let Err(error) = result {
             tracing::warn!(%error, partitions = entries.len(), "commit failed; it is repeated");
         } else {
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds fit a double for ages")]
-            let seconds = crate::telemetry::clock::now_ms() as f64 / 1_000.0;
-            metrics.last_commit_seconds.set(seconds);
+            metrics.last_commit_seconds.set(clock::now_seconds());
             self.reports.note_connection();
         }
         self.intake.committed(entries, result.is_ok(), now);
@@ -377,7 +378,10 @@ impl<I: Intake> Source<I> {
     /// Leaves the group and closes the consumer.
     fn leave(self) {
         self.consumer.context().close();
-        if let Err(error) = self.consumer.unassign() {
+        // A cooperative assignment is given up in the callback, while closing.
+        let cooperative =
+            matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        if !cooperative && let Err(error) = self.consumer.unassign() {
             tracing::debug!(%error, "nothing to unassign");
         }
         self.committer.stop();

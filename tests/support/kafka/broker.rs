@@ -19,7 +19,8 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::install::{Installation, kafka_home, tail};
+use super::install::{Installation, kafka_home};
+use crate::support::maven::tail;
 use crate::support::wait::eventually;
 
 const SUPERVISOR: &str = include_str!("broker.sh");
@@ -71,8 +72,8 @@ struct Process {
 
 /// A port that is ours, also while no broker listens on it.
 #[derive(Debug)]
-pub(super) struct PortLease {
-    pub(super) port: u16,
+pub(crate) struct PortLease {
+    pub(crate) port: u16,
     _lock: File,
 }
 
@@ -214,8 +215,8 @@ impl Drop for Process {
 // === impl PortLease ===
 
 impl PortLease {
-    /// Takes a loopback port that nobody listens on and no other test cluster has taken.
-    pub(super) fn take() -> Self {
+    /// Takes a loopback port that nobody listens on and no other test has taken.
+    pub(crate) fn take() -> Self {
         let leases = kafka_home().join("ports");
         fs::create_dir_all(&leases).expect("the build directory is writable");
         loop {

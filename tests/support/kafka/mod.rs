@@ -31,12 +31,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use self::broker::{Broker, Membership, PortLease, Signal};
+use self::broker::{Broker, Membership, Signal};
 use self::install::{Installation, kafka_home};
 use super::wait::eventually;
 
+pub(crate) use self::broker::PortLease;
 pub(crate) use self::client::{Committed, NewRecord, Position, StoredRecord};
-pub(crate) use self::install::{java_release, kafka_version};
+pub(crate) use self::install::kafka_version;
 
 /// Three brokers need some ten seconds of CPU to start; this is for a machine that does much else.
 const READY_DEADLINE: Duration = Duration::from_secs(90);

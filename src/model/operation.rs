@@ -1,0 +1,207 @@
+//! What we ask of LaunchDarkly when order matters: segment membership and metric definitions.
+//!
+//! Metric events are not here: they need no order and are written straight into their batch's body.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::batch::TargetId;
+use super::progress::Slot;
+
+/// What must happen in order, one at a time: all changes to one segment, or to one metric.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LaneKey {
+    Segment { target: TargetId, key: Arc<str> },
+    Metric { target: TargetId, key: Arc<str> },
+}
+
+/// An operation on its way to its lane.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operation {
+    Segment(SegmentChange),
+    Metric(MetricChange),
+}
+
+/// One member's place in one segment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SegmentChange {
+    pub target: TargetId,
+    pub segment: Arc<str>,
+    pub shape: Arc<SegmentShape>,
+    /// The segment's name, for when it has to be created.
+    pub name: Option<String>,
+    /// The member's context key.
+    pub member: String,
+    pub membership: Membership,
+}
+
+/// Where a member is meant to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Membership {
+    In(MemberList),
+    OutOf(MemberList),
+}
+
+/// A segment's two lists of individual members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MemberList {
+    Included,
+    Excluded,
+}
+
+/// What kind of segment a route writes to, and how one is created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentShape {
+    pub kind: SegmentKind,
+    pub context_kind: String,
+    /// How to create a segment that does not exist; `None` leaves that to a person.
+    pub create: Option<SegmentCreation>,
+}
+
+/// LaunchDarkly's kinds of segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SegmentKind {
+    /// Larger list-based: no limit on members, no rules.
+    Big,
+    /// At most 15,000 individual targets.
+    Standard,
+    /// Fed through a partner integration's endpoint; its segments are made by their first use.
+    Synced { integration_key: String, client_side_id: String, cohort_id: Option<String> },
+}
+
+/// What a created segment carries besides its key and name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SegmentCreation {
+    pub description: Option<String>,
+    pub tags: Vec<String>,
+}
+
+/// What a metric is meant to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricChange {
+    pub target: TargetId,
+    pub key: Arc<str>,
+    pub intent: MetricIntent,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum MetricIntent {
+    /// The managed fields, by LaunchDarkly's names, the key left out.
+    Upsert(Map<String, Value>),
+    Archive,
+}
+
+/// A part of a lane's thing with its newest intent, and everything that settles with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent<P, V> {
+    pub part: P,
+    pub intent: V,
+    /// In the order they came; the last one is the intent's own.
+    pub slots: Vec<Slot>,
+}
+
+/// Membership changes of one segment, each member once.
+#[derive(Debug, Clone)]
+pub struct SegmentBatch {
+    pub target: TargetId,
+    pub segment: Arc<str>,
+    pub shape: Arc<SegmentShape>,
+    pub name: Option<String>,
+    pub intents: Vec<Intent<Member, Membership>>,
+}
+
+/// A member's context key. Shown as its length only: it may identify a person.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Member(pub String);
+
+/// The newest definition of one metric.
+#[derive(Debug, Clone)]
+pub struct MetricBatch {
+    pub target: TargetId,
+    pub metric: Arc<str>,
+    pub intent: MetricIntent,
+    pub slots: Vec<Slot>,
+}
+
+/// A batch of a lane, on its way to LaunchDarkly.
+#[derive(Debug, Clone)]
+pub enum KeyedBatch {
+    Segment(SegmentBatch),
+    Metric(MetricBatch),
+}
+
+// === impl KeyedBatch ===
+
+impl KeyedBatch {
+    pub fn target(&self) -> TargetId {
+        match self {
+            Self::Segment(batch) => batch.target,
+            Self::Metric(batch) => batch.target,
+        }
+    }
+
+    pub fn lane(&self) -> LaneKey {
+        match self {
+            Self::Segment(batch) => {
+                LaneKey::Segment { target: batch.target, key: Arc::clone(&batch.segment) }
+            }
+            Self::Metric(batch) => {
+                LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) }
+            }
+        }
+    }
+}
+
+// === impl Operation ===
+
+impl Operation {
+    /// The lane in whose order it goes.
+    pub fn lane(&self) -> LaneKey {
+        match self {
+            Self::Segment(change) => {
+                LaneKey::Segment { target: change.target, key: Arc::clone(&change.segment) }
+            }
+            Self::Metric(change) => {
+                LaneKey::Metric { target: change.target, key: Arc::clone(&change.key) }
+            }
+        }
+    }
+
+    /// About how many bytes it keeps in memory, for the in-flight budget.
+    pub fn size(&self) -> usize {
+        /// What the maps and lists around an intent take.
+        const AROUND: usize = 160;
+        match self {
+            Self::Segment(change) => AROUND + change.member.len() * 2,
+            Self::Metric(change) => match &change.intent {
+                MetricIntent::Archive => AROUND,
+                MetricIntent::Upsert(fields) => AROUND + fields.len() * 64,
+            },
+        }
+    }
+}
+
+// === impl Membership ===
+
+impl Membership {
+    pub fn is_in(self) -> bool {
+        matches!(self, Self::In(_))
+    }
+}
+
+impl fmt::Debug for SegmentChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentChange")
+            .field("segment", &self.segment)
+            .field("membership", &self.membership)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Member({} bytes)", self.0.len())
+    }
+}

@@ -1,0 +1,260 @@
+//! Gets one request through, however long it takes, and keeps the state of its lane.
+//!
+//! # Invariants
+//! - I1: a request is given up only when it was refused for its content, or when nobody waits for it
+//!   any more.
+//! - I2: a pause is never shorter than the server's hint.
+//! - I3: while the lane is halted, at most one probe is under way, and nothing is refused (P7).
+//!
+//! Not here: what is asked for (`events`, `ordered`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::launchdarkly::answer::{ApiError, ErrorClass};
+use crate::model::outcome::DeadLetter;
+use crate::model::progress::Settlement;
+use crate::pipeline::settings::DeliverySettings;
+use crate::resilience::gate::Gate;
+use crate::resilience::quota::RequestQuota;
+use crate::resilience::retry::RetryPauses;
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
+
+/// The `result` label of a request that was accepted; the others are the error classes.
+const ACCEPTED: &str = "accepted";
+/// Failures in a row after which readiness shows them; fewer are everyday noise.
+const UNREADY_AFTER: u32 = 5;
+
+/// What a lane reports to.
+#[derive(Debug, Clone)]
+pub struct LaneReports {
+    pub settlements: Sender<Settlement>,
+    pub dead_letters: UnboundedSender<DeadLetter>,
+    pub health: Arc<Health>,
+    pub metrics: Metrics,
+}
+
+/// Carries the requests of one operation to one target.
+#[derive(Debug)]
+pub struct Courier {
+    /// The target's name.
+    pub(super) target: String,
+    /// The operation's name; a label of metrics.
+    operation: &'static str,
+    pub(super) settings: DeliverySettings,
+    quota: RequestQuota,
+    gate: Gate,
+    /// Requests in a row without an answer that settles anything.
+    failures: AtomicU32,
+    pub(super) reports: LaneReports,
+    /// Cancelled when nobody waits for settlements any more.
+    abandoned: CancellationToken,
+}
+
+/// Nobody waits for the answer any more.
+#[derive(Debug)]
+pub(super) struct Abandoned;
+
+/// The last word on a request.
+#[derive(Debug)]
+pub(super) enum Answered<T> {
+    Accepted(T),
+    Refused(Refused),
+}
+
+/// The content was at fault.
+#[derive(Debug, Clone)]
+pub(super) struct Refused {
+    pub(super) status: Option<u16>,
+    pub(super) detail: String,
+    pub(super) attempts: u32,
+}
+
+impl Courier {
+    pub fn new(
+        target: String,
+        operation: &'static str,
+        settings: DeliverySettings,
+        quota: RequestQuota,
+        reports: LaneReports,
+        abandoned: CancellationToken,
+    ) -> Self {
+        declare_series(&reports.metrics, &target, operation);
+        let gate = Gate::new(settings.probe_interval);
+        let failures = AtomicU32::new(0);
+        Self { target, operation, settings, quota, gate, failures, reports, abandoned }
+    }
+
+    /// Makes a request until there is an answer that settles it.
+    pub(super) async fn carry<T, F, R>(&self, request: F) -> Result<Answered<T>, Abandoned>
+    where
+        F: Fn() -> R + Sync,
+        R: Future<Output = Result<T, ApiError>> + Send,
+        T: Send,
+    {
+        let mut pauses = RetryPauses::new(self.settings.retry_initial, self.settings.retry_max);
+        let mut attempts = 0;
+        loop {
+            let answer = tokio::select! {
+                answer = self.attempt(&request) => answer,
+                () = self.abandoned.cancelled() => return Err(Abandoned),
+            };
+            attempts += 1;
+            let error = match answer {
+                Ok(accepted) => return Ok(Answered::Accepted(accepted)),
+                Err(error) => error,
+            };
+            let pause = match error.class {
+                ErrorClass::Refused => {
+                    let ApiError { status, detail, .. } = error;
+                    return Ok(Answered::Refused(Refused { status, detail, attempts }));
+                }
+                // The gate is the pause.
+                ErrorClass::Misconfigured => Duration::ZERO,
+                ErrorClass::Network | ErrorClass::Throttled | ErrorClass::Unavailable => {
+                    pauses.next(error.hint)
+                }
+            };
+            let labels = [self.target.as_str(), self.operation, error.class.as_str()];
+            self.reports.metrics.retries.with_label_values(&labels).inc();
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.abandoned.cancelled() => return Err(Abandoned),
+            }
+        }
+    }
+
+    async fn attempt<T, F, R>(&self, request: &F) -> Result<T, ApiError>
+    where
+        F: Fn() -> R + Sync,
+        R: Future<Output = Result<T, ApiError>> + Send,
+        T: Send,
+    {
+        // Held until the answer is judged: a probe must halt or resume before the next one starts.
+        let pass = self.gate.pass().await;
+        self.quota.admit().await;
+        let started = Instant::now();
+        let answer = request().await;
+        self.count(&answer, started.elapsed());
+        match &answer {
+            Ok(_) => self.note_success(),
+            Err(error) => self.judge(error),
+        }
+        drop(pass);
+        answer
+    }
+
+    fn count<T>(&self, answer: &Result<T, ApiError>, took: Duration) {
+        let result = answer.as_ref().err().map_or(ACCEPTED, |error| error.class.as_str());
+        let metrics = &self.reports.metrics;
+        metrics.requests.with_label_values(&[self.target.as_str(), self.operation, result]).inc();
+        metrics
+            .request_seconds
+            .with_label_values(&[self.target.as_str(), self.operation])
+            .observe(took.as_secs_f64());
+    }
+
+    /// Moves the lane's state by an error, and logs it once.
+    fn judge(&self, error: &ApiError) {
+        match error.class {
+            ErrorClass::Misconfigured => self.halt(error),
+            // The content was looked at, so token, project and environment are right.
+            ErrorClass::Refused => self.note_success(),
+            ErrorClass::Network | ErrorClass::Throttled | ErrorClass::Unavailable => {
+                self.note_failure(error);
+                if self.gate.is_halted() {
+                    self.gate.halt();
+                }
+            }
+        }
+    }
+
+    fn halt(&self, error: &ApiError) {
+        let status = error.status.unwrap_or_default();
+        let remedy = remedy(status);
+        self.reports.health.fault(
+            &format!("target {}", self.target),
+            format!("LaunchDarkly answers {status} ({}); {remedy}", error.detail),
+        );
+        if self.gate.halt() {
+            let labels = [self.target.as_str(), self.operation];
+            self.reports.metrics.lane_halted.with_label_values(&labels).set(1);
+            tracing::error!(
+                target_name = self.target,
+                operation = self.operation,
+                status,
+                answer = error.detail,
+                remedy,
+                probe_interval = ?self.settings.probe_interval,
+                "lane halted by a fault of the configuration; its records wait in kafka"
+            );
+        }
+    }
+
+    fn note_failure(&self, error: &ApiError) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures == 1 {
+            tracing::warn!(
+                target_name = self.target,
+                status = error.status,
+                error = %error,
+                "request failed; it is repeated until it succeeds"
+            );
+        }
+        if failures >= UNREADY_AFTER && !self.gate.is_halted() {
+            let reason = format!("{failures} requests failed in a row; the last one: {error}");
+            self.reports.health.fault(&format!("target {}", self.target), reason);
+        }
+    }
+
+    fn note_success(&self) {
+        let failures = self.failures.swap(0, Ordering::Relaxed);
+        let was_halted = self.gate.resume();
+        if was_halted {
+            let labels = [self.target.as_str(), self.operation];
+            self.reports.metrics.lane_halted.with_label_values(&labels).set(0);
+        }
+        if failures > 0 || was_halted {
+            self.reports.health.heal(&format!("target {}", self.target));
+            tracing::info!(
+                target_name = self.target,
+                failures,
+                was_halted,
+                "requests succeed again"
+            );
+        }
+    }
+}
+
+/// Begins every series at zero: one that begins at its first event hides that event from
+/// `increase()`.
+fn declare_series(metrics: &Metrics, target: &str, operation: &str) {
+    metrics.lane_halted.with_label_values(&[target, operation]).set(0);
+    metrics.splits.with_label_values(&[target]);
+    metrics.requests.with_label_values(&[target, operation, ACCEPTED]);
+    for class in ErrorClass::ALL.map(ErrorClass::as_str) {
+        metrics.requests.with_label_values(&[target, operation, class]);
+        metrics.retries.with_label_values(&[target, operation, class]);
+    }
+}
+
+/// What a person can do about a status that no record causes.
+fn remedy(status: u16) -> &'static str {
+    match status {
+        401 => {
+            "check `access_token`: it must be an access token whose role allows `importEventData`, \
+             in an account that has the metric import API"
+        }
+        403 => "allow `importEventData` for the token's role on this project and environment",
+        404 => "check `project` and `environment`, and `instance` or `events_url`",
+        300..=399 => "`events_url` answers with a redirect; set it to the final address",
+        _ => "check `events_url`; if it is LaunchDarkly's, report this as a fault of ldsink",
+    }
+}

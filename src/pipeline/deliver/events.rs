@@ -1,0 +1,122 @@
+//! The metric-event lane of a target: batches in parallel, refused ones split to find the record at
+//! fault.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::courier::{Abandoned, Answered, Courier, Refused};
+use crate::launchdarkly::events::EventsClient;
+use crate::model::batch::{EventBatch, Split};
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
+use crate::model::progress::{Settlement, Slot};
+use crate::runtime::tasks::TaskSet;
+use crate::telemetry::clock;
+
+/// The name of this lane's operation.
+pub const OPERATION: &str = "metric_event";
+
+/// Delivers the metric events of one target.
+#[derive(Debug)]
+pub struct EventLane {
+    client: EventsClient,
+    courier: Courier,
+}
+
+impl EventLane {
+    pub fn new(client: EventsClient, courier: Courier) -> Self {
+        Self { client, courier }
+    }
+
+    /// Delivers batches until the channel closes. They go out in parallel: metric events need no
+    /// order.
+    pub async fn run(self: Arc<Self>, mut batches: UnboundedReceiver<EventBatch>, tasks: TaskSet) {
+        let slots = Arc::new(Semaphore::new(self.courier.settings.concurrency));
+        while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+            let Some(batch) = batches.recv().await else { break };
+            let lane = Arc::clone(&self);
+            tasks.spawn("deliver", async move {
+                let batch_shown = format!("{batch:?}");
+                if lane.deliver(batch).await.is_err() {
+                    tracing::debug!(batch = batch_shown, "batch abandoned; it is read again");
+                }
+                drop(slot);
+            });
+        }
+    }
+
+    async fn deliver(&self, batch: EventBatch) -> Result<(), Abandoned> {
+        let metrics = &self.courier.reports.metrics;
+        let labels = [self.courier.target.as_str()];
+        #[expect(clippy::cast_precision_loss, reason = "sizes for a histogram")]
+        {
+            metrics.batch_events.with_label_values(&labels).observe(batch.events() as f64);
+            metrics.batch_bytes.with_label_values(&labels).observe(batch.body.len() as f64);
+        }
+        // Depth first, head before tail: the parts are settled about in offset order.
+        let mut open = vec![batch];
+        while let Some(part) = open.pop() {
+            match self.send(&part).await? {
+                Answered::Accepted(()) => self.settle(part),
+                Answered::Refused(refused) => match part.split() {
+                    Split::Halves(head, tail) => {
+                        metrics.splits.with_label_values(&labels).inc();
+                        open.extend([tail, head]);
+                    }
+                    Split::Single(single) => self.refuse(&single, refused),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, batch: &EventBatch) -> Result<Answered<()>, Abandoned> {
+        let payload_id = batch.payload_id(&self.courier.target);
+        let body = self.client.body(batch.to_json());
+        self.courier.carry(|| self.client.import(&body, payload_id, clock::now_ms)).await
+    }
+
+    fn settle(&self, batch: EventBatch) {
+        if let Some(oldest) = batch.oldest_ms {
+            let late = clock::now_ms().saturating_sub(oldest).max(0);
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds fit a double")]
+            self.courier
+                .reports
+                .metrics
+                .delivery_latency
+                .with_label_values(&[self.courier.target.as_str()])
+                .observe(late as f64 / 1_000.0);
+        }
+        tracing::debug!(?batch, "batch accepted");
+        let bytes = batch.body.len();
+        let EventBatch { partition, epoch, marks, .. } = batch;
+        let settled = Settlement::Batch { partition, epoch, marks, bytes };
+        if self.courier.reports.settlements.send(settled).is_err() {
+            tracing::debug!("nobody waits for settlements any more");
+        }
+    }
+
+    fn refuse(&self, single: &EventBatch, refused: Refused) {
+        let Refused { status, detail, attempts } = refused;
+        let slot = Slot {
+            partition: single.partition.clone(),
+            epoch: single.epoch,
+            offset: single.first_offset(),
+            bytes: single.body.len(),
+        };
+        let refusal = Refusal {
+            reason: RefusalReason::RefusedByLaunchDarkly,
+            stage: Stage::Deliver,
+            route: None,
+            detail: format!("target {}: {detail}", self.courier.target),
+            status,
+            attempts,
+        };
+        let origin = DeadLetterOrigin::InKafka { sent: single.to_json() };
+        let letter = DeadLetter { origin, refusal, slot };
+        if self.courier.reports.dead_letters.send(letter).is_err() {
+            tracing::debug!("nobody writes dead letters any more");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Sends batches and decides what each answer means for their records.
+//!
+//! | answer | consequence |
+//! |---|---|
+//! | accepted | the batch is settled |
+//! | no answer, 408, 409, 429, 5xx | the same request again, for ever, not before the server's hint |
+//! | 400, 413, 422 with several records | split; the halves are tried on their own |
+//! | the same with one record | that record is dead-lettered |
+//! | 401, 403, 404, 405, 406 | the lane halts; its records wait in Kafka |
+//!
+//! [`courier`] gets one request through and keeps the lane's state; [`events`] and `ordered` know
+//! what to ask for and what to do with a refusal.
+//!
+//! # Invariants
+//! - V1: every batch is settled or dead-lettered exactly once, record by record, unless the lane is
+//!   abandoned; then nothing of it is settled and Kafka hands it out again.
+//! - V2: a repeat of metric events is the same bytes under the same payload ID (P3).
+//!
+//! Not here: when a batch is cut (`batch`, `coalesce`), what settling moves (`ack`).
+
+pub mod courier;
+pub mod events;

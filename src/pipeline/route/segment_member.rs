@@ -1,0 +1,179 @@
+//! Makes a change of a row into changes of segment membership.
+//!
+//! The segment mirrors its source: a row that appears adds its subject, one that disappears removes
+//! it, and one that changes may do either. When the row names another segment or another subject
+//! than before, the old membership is taken back first, which needs the row as it was; where the
+//! source does not tell that, a declared set of exclusive segments does.
+//!
+//! # Invariants
+//! - Z1: of a change's operations, removals come before the addition.
+//! - Z2: a deleted row never adds.
+
+use std::sync::Arc;
+
+use super::condition::Condition;
+use super::path::{FieldPath, Root};
+use super::projection::{Picks, Projection};
+use super::settings::{Field, FieldSource, SegmentMemberSettings};
+use super::value::{Found, MapError, Source, absent, refuse, wrong};
+use crate::model::batch::TargetId;
+use crate::model::change::{Change, Op};
+use crate::model::operation::{MemberList, Membership, Operation, SegmentChange, SegmentShape};
+use crate::model::outcome::RefusalReason;
+
+/// The compiled mapping of one route.
+#[derive(Debug)]
+pub(super) struct SegmentMapping {
+    target: TargetId,
+    shape: Arc<SegmentShape>,
+    list: MemberList,
+    now: Place,
+    /// The same fields of the row as it was.
+    before: Place,
+    name: Option<Source>,
+    member: Option<Condition>,
+    exclusive: Vec<Arc<str>>,
+}
+
+/// Which segment and which member.
+#[derive(Debug)]
+struct Place {
+    segment: Source,
+    context_key: Source,
+}
+
+impl SegmentMapping {
+    pub(super) fn compile(settings: &SegmentMemberSettings, projection: &mut Projection) -> Self {
+        let (segment, context_key) = (&settings.segment, &settings.context_key);
+        Self {
+            target: settings.target,
+            shape: Arc::clone(&settings.shape),
+            list: settings.list,
+            now: Place {
+                segment: Source::compile(segment, projection),
+                context_key: Source::compile(context_key, projection),
+            },
+            before: Place {
+                segment: Source::compile(&of_before(segment), projection),
+                context_key: Source::compile(&of_before(context_key), projection),
+            },
+            name: settings.name.as_ref().map(|name| Source::compile(name, projection)),
+            member: settings.member.clone(),
+            exclusive: settings.exclusive.iter().map(|key| Arc::from(key.as_str())).collect(),
+        }
+    }
+
+    /// Appends what the change asks for.
+    ///
+    /// # Errors
+    /// Which field cannot be mapped, and why. Nothing has been appended then.
+    pub(super) fn map(
+        &self,
+        change: &Change<'_>,
+        picks: &Picks,
+        operations: &mut Vec<Operation>,
+    ) -> Result<(), MapError> {
+        let (segment, member) = self.now.of(change, picks)?;
+        let name = match &self.name {
+            Some(source) => text(source.find(change, picks, "name")?, "name")?,
+            None => None,
+        };
+        let is_member = change.op != Op::Delete
+            && match &self.member {
+                None => true,
+                Some(condition) => condition
+                    .holds(change)
+                    .map_err(|error| refuse("member", RefusalReason::ExpressionFailed, error))?,
+            };
+        let of = |segment: &Arc<str>, member: &str, membership| {
+            Operation::Segment(SegmentChange {
+                target: self.target,
+                segment: Arc::clone(segment),
+                shape: Arc::clone(&self.shape),
+                name: name.clone(),
+                member: member.to_owned(),
+                membership,
+            })
+        };
+        let out = Membership::OutOf(self.list);
+        if change.op != Op::Delete {
+            for (old_segment, old_member) in self.left(change, picks, &segment, &member) {
+                operations.push(of(&old_segment, &old_member, out));
+            }
+        }
+        let membership = if is_member { Membership::In(self.list) } else { out };
+        operations.push(of(&segment, &member, membership));
+        Ok(())
+    }
+
+    /// The memberships that the change leaves behind.
+    fn left(
+        &self,
+        change: &Change<'_>,
+        picks: &Picks,
+        segment: &Arc<str>,
+        member: &str,
+    ) -> Vec<(Arc<str>, String)> {
+        if change.before.is_some()
+            && let Ok((old_segment, old_member)) = self.before.of(change, picks)
+        {
+            let moved = old_segment != *segment || old_member != member;
+            return if moved { vec![(old_segment, old_member)] } else { Vec::new() };
+        }
+        let others = self.exclusive.iter().filter(|other| *other != segment);
+        others.map(|other| (Arc::clone(other), member.to_owned())).collect()
+    }
+}
+
+impl Place {
+    fn of(&self, change: &Change<'_>, picks: &Picks) -> Result<(Arc<str>, String), MapError> {
+        let segment = name(&self.segment, change, picks, "segment", RefusalReason::MissingField)?;
+        let member =
+            name(&self.context_key, change, picks, "context_key", RefusalReason::EmptyContextKey)?;
+        Ok((Arc::from(segment), member))
+    }
+}
+
+fn name(
+    source: &Source,
+    change: &Change<'_>,
+    picks: &Picks,
+    field: &str,
+    when_empty: RefusalReason,
+) -> Result<String, MapError> {
+    match text(source.find(change, picks, field)?, field)? {
+        None => Err(absent(field)),
+        Some(text) if text.is_empty() => Err(refuse(field, when_empty, "it is empty".to_owned())),
+        Some(text) => Ok(text),
+    }
+}
+
+/// The text of a name: a text, or a whole number's digits.
+fn text(found: Found<'_>, field: &str) -> Result<Option<String>, MapError> {
+    let picked = match found {
+        Found::Nothing => return Ok(None),
+        Found::Text(json) => {
+            let literal = serde_json::from_slice(json);
+            return literal
+                .map(Some)
+                .map_err(|e| refuse(field, RefusalReason::WrongType, e.to_string()));
+        }
+        Found::Value(picked) => picked,
+    };
+    match (picked.as_text(), picked.as_number()) {
+        (Some(text), _) => Ok(Some(text.into_owned())),
+        (None, Some(number)) if number.parse::<i128>().is_ok() => Ok(Some(number.into_owned())),
+        _ => Err(wrong(field, picked, "a text or a whole number")),
+    }
+}
+
+/// The same field of the row as it was.
+fn of_before(field: &Field) -> Field {
+    match &field.from {
+        FieldSource::Path(path) if matches!(path.root, Root::Row | Root::After) => Field {
+            from: FieldSource::Path(FieldPath { root: Root::Before, steps: path.steps.clone() }),
+            absent: field.absent.clone(),
+        },
+        FieldSource::Path(_) | FieldSource::Literal(_) => field.clone(),
+    }
+}
