@@ -49,6 +49,17 @@ pub struct Change<'a> {
     pub key: Option<&'a str>,
     /// Where the change came from, as the capturing system tells it.
     pub source: Option<&'a str>,
+    /// What the source writes into a column of the row that it did not send. To a mapping such a
+    /// column is absent.
+    pub unavailable: Option<&'a Placeholder>,
+}
+
+/// What stands for a value that the source did not send, in a column that can hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placeholder {
+    pub text: &'static str,
+    /// The same for a column of bytes, which JSON holds in base64.
+    pub base64: &'static str,
 }
 
 // === impl Op ===
@@ -101,7 +112,16 @@ impl Format {
 impl<'a> Change<'a> {
     /// A change of which only the operation is known yet.
     pub fn new(record: Record<'a>, op: Op) -> Self {
-        Self { record, op, tombstone: false, before: None, after: None, key: None, source: None }
+        Self {
+            record,
+            op,
+            tombstone: false,
+            before: None,
+            after: None,
+            key: None,
+            source: None,
+            unavailable: None,
+        }
     }
 
     /// The row the change is about: as it is now, or as it was when it has been deleted, or the
@@ -111,6 +131,41 @@ impl<'a> Change<'a> {
             Op::Delete => self.before.or(self.key),
             Op::Truncate | Op::Message => None,
             Op::Create | Op::Update | Op::Snapshot | Op::Upsert => self.after,
+        }
+    }
+}
+
+// === impl Placeholder ===
+
+impl Placeholder {
+    /// Whether a text is the placeholder. Costs a comparison of lengths where it is not.
+    pub fn is(&self, text: &str) -> bool {
+        text == self.text || text == self.base64
+    }
+
+    /// Whether a JSON text is the placeholder: a string, or for an array, its only element.
+    pub fn is_json(&self, json: &str) -> bool {
+        let element = json.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let string = element.map_or(json, str::trim_ascii);
+        let text = string.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        text.is_some_and(|text| self.is(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_is_a_whole_string_or_an_only_element() {
+        let placeholder = Placeholder { text: "__none", base64: "X19ub25l" };
+        for json in [r#""__none""#, r#""X19ub25l""#, r#"["__none"]"#, r#"[ "X19ub25l" ]"#] {
+            assert!(placeholder.is_json(json), "{json}");
+        }
+        for json in
+            ["__none", r#""__none_""#, r#"["__none","a"]"#, r#"[["__none"]]"#, "[]", "\"", "", "7"]
+        {
+            assert!(!placeholder.is_json(json), "{json}");
         }
     }
 }

@@ -12,9 +12,17 @@ use serde_json::value::RawValue;
 
 use super::connect::key_payload;
 use super::{DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, text_of};
-use crate::model::change::{Change, Op};
+use crate::model::change::{Change, Op, Placeholder};
 use crate::model::outcome::FilterReason;
 use crate::model::record::Record;
+
+/// What Debezium writes into a column that the database did not send along, such as an unchanged
+/// value out of line in PostgreSQL: the connector's `unavailable.value.placeholder`, here its default,
+/// <https://debezium.io/documentation/reference/stable/connectors/postgresql.html#postgresql-toasted-values>.
+pub(super) const UNAVAILABLE: Placeholder = Placeholder {
+    text: "__debezium_unavailable_value",
+    base64: "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==",
+};
 
 /// The members of an envelope, and those that tell Debezium's own records from one.
 #[derive(Deserialize)]
@@ -82,6 +90,7 @@ fn interpret<'a>(
         after: envelope.after.map(RawValue::get),
         key: key.map(key_payload),
         source: envelope.source.map(RawValue::get),
+        unavailable: Some(&UNAVAILABLE),
         ..Change::new(*record, op)
     };
     match op {

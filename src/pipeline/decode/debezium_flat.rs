@@ -18,7 +18,7 @@
 //! Format: <https://debezium.io/documentation/reference/stable/transformations/event-flattening.html>.
 
 use super::connect::{key_payload, payload};
-use super::debezium::op_of;
+use super::debezium::{UNAVAILABLE, op_of};
 use super::members::{Members, members};
 use super::{
     DecodeError, Decoded, delete_by_key, excerpt, invalid_envelope, invalid_json, json_key, text_of,
@@ -34,7 +34,7 @@ pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError
         return Ok(delete_by_key(record, key));
     };
     let op = row.op()?;
-    let change = Change { key, ..Change::new(*record, op) };
+    let change = Change { key, unavailable: Some(&UNAVAILABLE), ..Change::new(*record, op) };
     Ok(match op {
         Op::Truncate | Op::Message => Decoded::Filtered(FilterReason::NoRow),
         Op::Delete => Decoded::Change(Change { before: Some(row.text), ..change }),

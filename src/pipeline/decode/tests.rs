@@ -132,8 +132,10 @@ fn read(text: Option<&str>) -> Value {
 /// Everything a mapping can see of what was decoded.
 fn seen(format: Format, record: &Record<'_>) -> String {
     match decode(format, record) {
-        Ok(Decoded::Change(Change { record: _, op, tombstone, before, after, key, source })) => {
-            format!("{op:?} {tombstone} {before:?} {after:?} {key:?} {source:?}")
+        Ok(Decoded::Change(change)) => {
+            let Change { record: _, op, tombstone, before, after, key, source, unavailable } =
+                change;
+            format!("{op:?} {tombstone} {before:?} {after:?} {key:?} {source:?} {unavailable:?}")
         }
         other => format!("{other:?}"),
     }

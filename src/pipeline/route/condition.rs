@@ -7,15 +7,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr};
 use cel::objects::{Key, Map};
 use cel::{Context, IdedExpr, Program, Value};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::path::Root;
-use crate::model::change::Change;
+use crate::model::change::{Change, Placeholder};
 
 /// A compiled condition.
 #[derive(Clone)]
@@ -35,8 +36,12 @@ pub struct ConditionError {
     pub message: String,
 }
 
-/// A CEL value read from JSON text without a tree in between.
-struct CelJson(Value);
+/// Reads a CEL value from JSON text without a tree in between.
+#[derive(Clone, Copy)]
+struct CelJson<'p> {
+    /// Members with this value are left out, so that `has()` says no.
+    unavailable: Option<&'p Placeholder>,
+}
 
 // === impl Condition ===
 
@@ -179,17 +184,21 @@ fn value_of(root: Root, change: &Change<'_>) -> Result<Value, String> {
         Root::Offset => Value::Int(record.offset),
         Root::Timestamp => record.timestamp_ms.map_or(Value::Null, Value::Int),
         Root::Headers => headers_of(change),
-        Root::Row => document(change.row())?,
-        Root::Before => document(change.before)?,
-        Root::After => document(change.after)?,
-        Root::Key => document(change.key)?,
-        Root::Source => document(change.source)?,
+        Root::Row => document(change.row(), change)?,
+        Root::Before => document(change.before, change)?,
+        Root::After => document(change.after, change)?,
+        Root::Key => document(change.key, change)?,
+        Root::Source => document(change.source, change)?,
     })
 }
 
-fn document(text: Option<&str>) -> Result<Value, String> {
+fn document(text: Option<&str>, change: &Change<'_>) -> Result<Value, String> {
     let Some(text) = text else { return Ok(Value::Null) };
-    serde_json::from_str::<CelJson>(text).map(|json| json.0).map_err(|e| e.to_string())
+    let mut json = serde_json::Deserializer::from_str(text);
+    CelJson { unavailable: change.unavailable }
+        .deserialize(&mut json)
+        .and_then(|value| json.end().map(|()| value))
+        .map_err(|e| e.to_string())
 }
 
 fn headers_of(change: &Change<'_>) -> Value {
@@ -207,15 +216,23 @@ fn kind_of(value: &Value) -> String {
 
 // === impl CelJson ===
 
-impl<'de> Deserialize<'de> for CelJson {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(CelVisitor).map(CelJson)
+impl CelJson<'_> {
+    fn is_unavailable(self, value: &Value) -> bool {
+        let Some(placeholder) = self.unavailable else { return false };
+        let only = if let Value::List(list) = value { list.as_slice() } else { from_ref(value) };
+        matches!(only, [Value::String(text)] if placeholder.is(text))
     }
 }
 
-struct CelVisitor;
+impl<'de> DeserializeSeed<'de> for CelJson<'_> {
+    type Value = Value;
 
-impl<'de> Visitor<'de> for CelVisitor {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for CelJson<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -248,7 +265,7 @@ impl<'de> Visitor<'de> for CelVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(CelJson(item)) = seq.next_element()? {
+        while let Some(item) = seq.next_element_seed(self)? {
             list.push(item);
         }
         Ok(Value::List(Arc::new(list)))
@@ -256,8 +273,14 @@ impl<'de> Visitor<'de> for CelVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut members = HashMap::new();
-        while let Some((name, CelJson(value))) = map.next_entry::<String, CelJson>()? {
-            members.insert(Key::from(name), value);
+        while let Some(name) = map.next_key::<String>()? {
+            let name = Key::from(name);
+            let value = map.next_value_seed(self)?;
+            if self.is_unavailable(&value) {
+                members.remove(&name);
+            } else {
+                members.insert(name, value);
+            }
         }
         Ok(Value::Map(Map { map: Arc::new(members) }))
     }
@@ -305,6 +328,23 @@ mod tests {
             let condition = Condition::compile(source).unwrap();
             assert_eq!(condition.holds(&create), Ok(expected), "{source}");
         }
+    }
+
+    #[test]
+    fn what_the_source_did_not_send_is_absent() {
+        let placeholder = Placeholder { text: "__none", base64: "X19ub25l" };
+        let row = r#"{"t":"__none","b":"X19ub25l","a":["__none"],"o":["__none","x"],"n":1}"#;
+        let plain = change(Op::Update, row);
+        let update = Change { unavailable: Some(&placeholder), ..plain };
+        for field in ["t", "b", "a"] {
+            let condition = Condition::compile(&format!("has(row.{field})")).unwrap();
+            assert_eq!(condition.holds(&update), Ok(false), "{field}");
+            assert_eq!(condition.holds(&plain), Ok(true), "{field}");
+        }
+        let others = Condition::compile("has(row.o) && has(after.n) && !has(after.t)").unwrap();
+        assert_eq!(others.holds(&update), Ok(true));
+        let read = Condition::compile("row.t == 'x'").unwrap();
+        assert!(read.holds(&update).is_err(), "an absent field is no text");
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Projection {
 // === impl Picks ===
 
 impl Picks {
-    /// The field, or `None` when it is absent or null.
+    /// The field, or `None` when it is absent, null, or was not sent by the source.
     pub fn get<'a>(&self, id: PickId, change: &Change<'a>) -> Option<Picked<'a>> {
         let span = self.found.get(id.slot).copied().flatten();
         match id.root {
@@ -142,7 +142,9 @@ impl Picks {
             Root::Row | Root::Before | Root::After | Root::Key | Root::Source => {
                 let Span { start, end } = span?;
                 let text = document(id.root, change)?.get(start..end)?;
-                (text != "null").then_some(Picked::Json(text))
+                let is_sent =
+                    !change.unavailable.is_some_and(|placeholder| placeholder.is_json(text));
+                (text != "null" && is_sent).then_some(Picked::Json(text))
             }
         }
     }
@@ -358,7 +360,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::model::change::Op;
+    use crate::model::change::{Op, Placeholder};
     use crate::model::record::{NoHeaders, Record};
 
     fn change(row: &str) -> Change<'_> {
@@ -428,6 +430,23 @@ mod tests {
             None,
         ];
         assert_eq!(found, expected.map(|e| e.map(str::to_owned)));
+    }
+
+    #[test]
+    fn what_the_source_did_not_send_is_absent() {
+        let placeholder = Placeholder { text: "__none", base64: "X19ub25l" };
+        let row =
+            r#"{"t":"__none","b":"X19ub25l","a":["__none"],"o":"__none!","n":{"t":"__none"}}"#;
+        let mut projection = Projection::default();
+        let ids = ["$.row.t", "$.row.b", "$.row.a", "$.row.a[0]", "$.row.n.t", "$.row.o"]
+            .map(|path| projection.add(&FieldPath::parse(path).unwrap()));
+        let plain = change(row);
+        let mut picks = Picks::default();
+        projection.pick(&plain, &mut picks).unwrap();
+        assert!(ids.iter().all(|id| picks.get(*id, &plain).is_some()), "in formats without one");
+        let change = Change { unavailable: Some(&placeholder), ..plain };
+        let found = ids.map(|id| picks.get(id, &change));
+        assert_eq!(found, [None, None, None, None, None, Some(Picked::Json("\"__none!\""))]);
     }
 
     #[test]
