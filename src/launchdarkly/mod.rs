@@ -6,4 +6,5 @@
 pub mod answer;
 pub mod events;
 pub mod hints;
+mod http;
 pub mod settings;
