@@ -69,6 +69,14 @@ pub enum ErrorClass {
     Misconfigured,
 }
 
+// === impl Answered ===
+
+impl<T> Answered<T> {
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answered<U> {
+        Answered { value: change(self.value), limits: self.limits }
+    }
+}
+
 // === impl ApiError ===
 
 impl ApiError {

@@ -12,4 +12,11 @@ pub mod definition;
 pub mod events;
 pub mod hints;
 mod http;
+pub mod members;
+pub mod metrics;
+pub mod rest;
+pub mod segments;
 pub mod settings;
+pub mod synced;
+#[cfg(test)]
+mod tests;
