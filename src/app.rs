@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::kafka::startup::{Needs, StartupError, check};
-use crate::launchdarkly::events::{BodyCompression, EventsClient, EventsClientError};
+use crate::launchdarkly::events::{BodyCompression, EventsClient};
+use crate::launchdarkly::settings::ClientError;
 use crate::model::outcome::DeadLetter;
 use crate::model::progress::Settlement;
 use crate::pipeline::dead_letter::{DeadLetterError, DeadLetterReports, DeadLetters};
@@ -58,7 +59,7 @@ pub enum AppError {
     #[error(transparent)]
     Startup(#[from] StartupError),
     #[error(transparent)]
-    Events(#[from] EventsClientError),
+    LaunchDarkly(#[from] ClientError),
     #[error(transparent)]
     DeadLetters(#[from] DeadLetterError),
     #[error(transparent)]

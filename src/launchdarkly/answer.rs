@@ -6,6 +6,33 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::hints::RateLimits;
+
+/// What an accepted request gave, and what is left to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered<T> {
+    pub value: T,
+    pub limits: RateLimits,
+}
+
+/// What became of a change to something that may not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    Done,
+    /// 404: there is no such metric or segment. Creating it tells whether the project or the
+    /// environment is unknown as well.
+    Absent,
+}
+
+/// What became of a creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation<T> {
+    Created(T),
+    /// 409, under whatever code: somebody else was first, or at it. Read before going on; when
+    /// nothing is there, this was a clash and is worth another attempt.
+    AlreadyThere,
+}
+
 /// A request that was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{class}: {detail}")]
@@ -13,20 +40,28 @@ pub struct ApiError {
     pub class: ErrorClass,
     /// The HTTP status; `None` when there was no answer.
     pub status: Option<u16>,
+    /// LaunchDarkly's own code, e.g. `optimistic_locking_error`, where the answer had one.
+    pub code: Option<String>,
     /// What the server said, shortened, or what happened to the connection.
     pub detail: String,
     /// How long the server asked us to wait.
     pub hint: Option<Duration>,
+    /// What is left to send. Boxed to keep results small.
+    pub limits: Box<RateLimits>,
 }
 
+/// The consequence that an error has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
     /// No answer: the network failed or took too long. The request may have been accepted.
     Network,
     /// 429: too many requests.
     Throttled,
-    /// 408, 409 and 5xx: the server could not, this time.
+    /// 408 and 5xx: the server could not, this time.
     Unavailable,
+    /// 409: another write came in between, or what is to be created exists. What was read before
+    /// is stale; the same request again would clash again.
+    Conflict,
     /// 400, 413, 422 and statuses we do not know: the content is at fault.
     Refused,
     /// 401, 403, 404, 405, 406, 415: the token, the project or environment, or our headers are at
@@ -34,15 +69,41 @@ pub enum ErrorClass {
     Misconfigured,
 }
 
+// === impl Answered ===
+
+impl<T> Answered<T> {
+    pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answered<U> {
+        Answered { value: change(self.value), limits: self.limits }
+    }
+}
+
+// === impl ApiError ===
+
+impl ApiError {
+    /// An error without an answer behind it.
+    pub(super) fn unanswered(class: ErrorClass, detail: String) -> Self {
+        Self { class, status: None, code: None, detail, hint: None, limits: Box::default() }
+    }
+}
+
+// === impl ErrorClass ===
+
 impl ErrorClass {
-    pub const ALL: [Self; 5] =
-        [Self::Network, Self::Throttled, Self::Unavailable, Self::Refused, Self::Misconfigured];
+    pub const ALL: [Self; 6] = [
+        Self::Network,
+        Self::Throttled,
+        Self::Unavailable,
+        Self::Conflict,
+        Self::Refused,
+        Self::Misconfigured,
+    ];
 
     /// Classifies a status that is not a success.
     pub fn of_status(status: u16) -> Self {
         match status {
             429 => Self::Throttled,
-            408 | 409 | 425 | 500..=599 => Self::Unavailable,
+            408 | 425 | 500..=599 => Self::Unavailable,
+            409 => Self::Conflict,
             // A redirect means that the configured address is not the API's.
             300..=399 | 401 | 403 | 404 | 405 | 406 | 407 | 411 | 415 => Self::Misconfigured,
             _ => Self::Refused,
@@ -54,6 +115,7 @@ impl ErrorClass {
             Self::Network => "network",
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
+            Self::Conflict => "conflict",
             Self::Refused => "refused",
             Self::Misconfigured => "misconfigured",
         }
@@ -74,7 +136,8 @@ mod tests {
     fn every_status_has_its_class() {
         for (class, statuses) in [
             (ErrorClass::Throttled, &[429][..]),
-            (ErrorClass::Unavailable, &[408, 409, 500, 502, 503, 504, 599]),
+            (ErrorClass::Unavailable, &[408, 500, 502, 503, 504, 599]),
+            (ErrorClass::Conflict, &[409]),
             (ErrorClass::Refused, &[400, 413, 418, 422, 451]),
             (ErrorClass::Misconfigured, &[301, 307, 401, 403, 404, 405, 406, 411, 415]),
         ] {

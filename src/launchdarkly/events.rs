@@ -11,24 +11,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::answer::{ApiError, ErrorClass};
-use super::hints;
-use super::settings::TargetSettings;
+use super::settings::{ClientError, TargetSettings};
+use super::{hints, http};
 
 /// The version of the event format we write.
 const EVENT_SCHEMA: &str = "4";
-/// How much of an answer is kept: enough for LaunchDarkly's message, too little to fill a log.
-const DETAIL_BYTES: usize = 512;
 
 /// Sends metric events to one target.
 #[derive(Debug, Clone)]
 pub struct EventsClient {
     http: reqwest::Client,
-    url: reqwest::Url,
+    url: Url,
     token: SecretString,
     authorization: HeaderValue,
     user_agent: HeaderValue,
@@ -42,17 +41,6 @@ pub enum BodyCompression {
     /// Level 1: event batches shrink to about a fifteenth already, higher levels cost several
     /// times as much for little.
     Gzip,
-}
-
-/// Why a client cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum EventsClientError {
-    #[error("target `{target}`: the events URL cannot be used")]
-    Url { target: String },
-    #[error("target `{target}`: `{field}` holds characters that no HTTP header may hold")]
-    Header { target: String, field: &'static str, source: reqwest::header::InvalidHeaderValue },
-    #[error("the HTTP client cannot be set up")]
-    Http(#[from] reqwest::Error),
 }
 
 /// A request body, ready to be sent as often as needed.
@@ -69,33 +57,18 @@ impl EventsClient {
         target: &TargetSettings,
         compression: BodyCompression,
         timeout: Duration,
-    ) -> Result<Self, EventsClientError> {
-        let header = |field, text: &str| {
-            HeaderValue::from_str(text).map_err(|source| EventsClientError::Header {
-                target: target.name.clone(),
-                field,
-                source,
-            })
-        };
-        let mut authorization = header("access_token", target.access_token.expose_secret())?;
-        authorization.set_sensitive(true);
+    ) -> Result<Self, ClientError> {
         let version = env!("CARGO_PKG_VERSION");
-        let http = reqwest::Client::builder()
-            .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(10)))
-            // The API does not redirect; following one could carry the token elsewhere.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
+        let agent = format!("MetricImport-{}-int/{version}", target.company);
         Ok(Self {
-            http,
-            url: import_url(target)
-                .ok_or_else(|| EventsClientError::Url { target: target.name.clone() })?,
+            http: http::client(timeout)?,
+            url: import_url(target).ok_or_else(|| ClientError::Url {
+                target: target.name.clone(),
+                field: "events_url",
+            })?,
             token: target.access_token.clone(),
-            authorization,
-            user_agent: header(
-                "company",
-                &format!("MetricImport-{}-int/{version}", target.company),
-            )?,
+            authorization: http::authorization(target)?,
+            user_agent: http::header(target, "company", &agent)?,
             compression,
         })
     }
@@ -132,47 +105,26 @@ impl EventsClient {
         if body.compression == BodyCompression::Gzip {
             request = request.header(CONTENT_ENCODING, "gzip");
         }
-        let answer = request.body(body.bytes.clone()).send().await.map_err(|e| network(&e))?;
+        let answer =
+            request.body(body.bytes.clone()).send().await.map_err(|e| http::network(&e))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
         }
-        let hint = hints::pause(answer.headers(), now_ms());
         Err(ApiError {
             class: ErrorClass::of_status(status.as_u16()),
             status: Some(status.as_u16()),
-            detail: self.excerpt(answer).await,
-            hint,
+            code: None,
+            hint: hints::pause(answer.headers(), now_ms()),
+            limits: Box::new(hints::rate_limits(answer.headers())),
+            detail: http::excerpt(answer, &self.token).await,
         })
-    }
-
-    /// The beginning of an answer's body. A server that echoes the token does not get it into our
-    /// logs.
-    async fn excerpt(&self, mut answer: reqwest::Response) -> String {
-        let mut bytes = Vec::new();
-        while bytes.len() < DETAIL_BYTES {
-            match answer.chunk().await {
-                Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
-                Ok(None) | Err(_) => break,
-            }
-        }
-        bytes.truncate(DETAIL_BYTES);
-        let text = String::from_utf8_lossy(&bytes);
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let text = text.replace(self.token.expose_secret(), "[token]");
-        if text.trim().is_empty() { "the answer has no body".to_owned() } else { text }
     }
 }
 
-fn import_url(target: &TargetSettings) -> Option<reqwest::Url> {
-    let mut url = reqwest::Url::parse(&target.events_url).ok()?;
-    url.path_segments_mut().ok()?.pop_if_empty().extend([
-        "v2",
-        "event-data-import",
-        &target.project,
-        &target.environment,
-    ]);
-    Some(url)
+fn import_url(target: &TargetSettings) -> Option<Url> {
+    let base = Url::parse(&target.events_url).ok()?;
+    http::address(&base, ["v2", "event-data-import", &target.project, &target.environment])
 }
 
 fn gzip(json: &[u8]) -> Bytes {
@@ -181,27 +133,6 @@ fn gzip(json: &[u8]) -> Bytes {
     let written = encoder.write_all(json).and_then(|()| encoder.finish());
     debug_assert!(written.is_ok());
     Bytes::from(written.unwrap_or_default())
-}
-
-fn network(error: &reqwest::Error) -> ApiError {
-    let what = if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "the connection broke"
-    };
-    // The innermost cause says most: "connection refused", "certificate has expired".
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    ApiError {
-        class: ErrorClass::Network,
-        status: None,
-        detail: format!("{what}: {cause}"),
-        hint: None,
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What an answer's headers ask us to wait.
+//! What an answer's headers ask us to wait, and what they say is left to send.
 //!
 //! - `Retry-After`: seconds, or an HTTP date.
 //! - `X-Ratelimit-Reset` with `X-Ratelimit-Global-Remaining` or `-Route-Remaining`, and
@@ -15,17 +15,57 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
+/// The limits a request was counted against. A limit that is not told may exist all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// All tokens of the account, all requests.
+    pub global: RateLimit,
+    /// All tokens of the account, this method and kind of address.
+    pub route: RateLimit,
+    /// This token only.
+    pub token: RateLimit,
+}
+
+/// One limit as far as it was told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests per window.
+    pub limit: Option<u32>,
+    /// Requests left in this window.
+    pub remaining: Option<u32>,
+    /// When the window ends, by the server's clock: Unix time in milliseconds.
+    pub reset_ms: Option<i64>,
+}
+
+/// Reads what an answer tells about the limits.
+pub fn rate_limits(headers: &HeaderMap) -> RateLimits {
+    let limit = |limit, remaining, reset| RateLimit {
+        limit: count(headers, limit),
+        remaining: count(headers, remaining),
+        reset_ms: integer(headers, reset),
+    };
+    RateLimits {
+        global: limit(
+            "x-ratelimit-global-limit",
+            "x-ratelimit-global-remaining",
+            "x-ratelimit-reset",
+        ),
+        route: limit("x-ratelimit-route-limit", "x-ratelimit-route-remaining", "x-ratelimit-reset"),
+        token: limit(
+            "x-ratelimit-auth-token-limit",
+            "x-ratelimit-auth-token-remaining",
+            "x-ratelimit-auth-token-reset",
+        ),
+    }
+}
+
 /// Reads the pause that an answer asks for. `now_ms` is the Unix time in milliseconds.
 pub fn pause(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
-    let resets = [
-        ("x-ratelimit-global-remaining", "x-ratelimit-reset"),
-        ("x-ratelimit-route-remaining", "x-ratelimit-reset"),
-        ("x-ratelimit-auth-token-remaining", "x-ratelimit-auth-token-reset"),
-    ];
-    resets
+    let RateLimits { global, route, token } = rate_limits(headers);
+    [global, route, token]
         .into_iter()
-        .filter(|(remaining, _)| integer(headers, remaining).is_some_and(|n| n <= 0))
-        .filter_map(|(_, reset)| until(integer(headers, reset)?, now_ms))
+        .filter(|limit| limit.remaining == Some(0))
+        .filter_map(|limit| until(limit.reset_ms?, now_ms))
         .chain(retry_after(headers, now_ms))
         .max()
 }
@@ -44,6 +84,12 @@ fn until(at_ms: i64, now_ms: i64) -> Option<Duration> {
     (wait > 0).then(|| Duration::from_millis(wait))
 }
 
+/// A count; what is below zero is spent, what is too large for the type is as good as unlimited.
+fn count(headers: &HeaderMap, name: &str) -> Option<u32> {
+    let count = integer(headers, name)?.max(0);
+    Some(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 fn integer(headers: &HeaderMap, name: &str) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
@@ -54,11 +100,34 @@ mod tests {
 
     const NOW_MS: i64 = 1_767_225_600_000;
 
-    fn of(pairs: &[(&'static str, &str)]) -> Option<Duration> {
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let headers = pairs.iter().map(|(name, value)| {
             (reqwest::header::HeaderName::from_static(name), value.parse().unwrap())
         });
-        pause(&headers.collect(), NOW_MS)
+        headers.collect()
+    }
+
+    fn of(pairs: &[(&'static str, &str)]) -> Option<Duration> {
+        pause(&headers(pairs), NOW_MS)
+    }
+
+    #[test]
+    fn limits_are_told_apart_and_gaps_stay_gaps() {
+        let told = rate_limits(&headers(&[
+            ("x-ratelimit-global-limit", "1000"),
+            ("x-ratelimit-global-remaining", "999"),
+            ("x-ratelimit-route-remaining", "-1"),
+            ("x-ratelimit-reset", "1767225605000"),
+            ("x-ratelimit-auth-token-limit", "99999999999"),
+            ("x-ratelimit-auth-token-reset", "soon"),
+        ]));
+        let reset_ms = Some(1_767_225_605_000);
+        let global = RateLimit { limit: Some(1_000), remaining: Some(999), reset_ms };
+        assert_eq!(told.global, global);
+        assert_eq!(told.route, RateLimit { limit: None, remaining: Some(0), reset_ms });
+        let token = RateLimit { limit: Some(u32::MAX), remaining: None, reset_ms: None };
+        assert_eq!(told.token, token);
+        assert_eq!(rate_limits(&HeaderMap::new()), RateLimits::default());
     }
 
     #[test]

@@ -1,9 +1,22 @@
-//! LaunchDarkly's APIs as a client sees them: one file per API, the answers, the hints.
+//! LaunchDarkly's APIs as a client sees them.
+//!
+//! [`events`] appends metric events on the events host. [`rest`] carries what the REST API offers:
+//! [`metrics`] with the pure [`definition`], [`segments`] with the pure [`members`] and [`synced`].
+//! All of them speak of their answers in the words of [`answer`] and [`hints`].
 //!
 //! Not here: when to send, how often, and what to do with an answer (`resilience`,
 //! `pipeline::deliver`).
 
 pub mod answer;
+pub mod definition;
 pub mod events;
 pub mod hints;
+mod http;
+pub mod members;
+pub mod metrics;
+pub mod rest;
+pub mod segments;
 pub mod settings;
+pub mod synced;
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,17 @@ pub struct TargetSettings {
     pub company: String,
 }
 
+/// Why no client can be made of a target.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("target `{target}`: `{field}`, with the project and the environment, is no address")]
+    Url { target: String, field: &'static str },
+    #[error("target `{target}`: `{field}` holds characters that no HTTP header may hold")]
+    Header { target: String, field: &'static str, source: reqwest::header::InvalidHeaderValue },
+    #[error("the HTTP client cannot be set up")]
+    Http(#[from] reqwest::Error),
+}
+
 /// LaunchDarkly's instances and their hosts.
 ///
 /// Sources: <https://launchdarkly.com/docs/home/infrastructure/eu>,

@@ -118,9 +118,10 @@ impl Courier {
                 }
                 // The gate is the pause.
                 ErrorClass::Misconfigured => Duration::ZERO,
-                ErrorClass::Network | ErrorClass::Throttled | ErrorClass::Unavailable => {
-                    pauses.next(error.hint)
-                }
+                ErrorClass::Network
+                | ErrorClass::Throttled
+                | ErrorClass::Unavailable
+                | ErrorClass::Conflict => pauses.next(error.hint),
             };
             let labels = [self.target.as_str(), self.operation, error.class.as_str()];
             self.reports.metrics.retries.with_label_values(&labels).inc();
@@ -167,7 +168,10 @@ impl Courier {
             ErrorClass::Misconfigured => self.halt(error),
             // The content was looked at, so token, project and environment are right.
             ErrorClass::Refused => self.note_success(),
-            ErrorClass::Network | ErrorClass::Throttled | ErrorClass::Unavailable => {
+            ErrorClass::Network
+            | ErrorClass::Throttled
+            | ErrorClass::Unavailable
+            | ErrorClass::Conflict => {
                 self.note_failure(error);
                 if self.gate.is_halted() {
                     self.gate.halt();

@@ -1,0 +1,284 @@
+//! The REST API: how a request is addressed, signed and answered.
+//!
+//! What a status means depends on the request (a 404 for a metric says that it has yet to be made,
+//! a 404 for its creation that the project is unknown), so this file gives every refusal as an error
+//! and the clients make outcomes of those they understand.
+//!
+//! Source: <https://launchdarkly.com/docs/api>.
+//!
+//! Not here: addresses and bodies (`metrics`, `segments`), pauses and repeats (`resilience`).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::{Method, Response, Url};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::answer::{Answered, ApiError, ErrorClass};
+use super::hints::RateLimits;
+use super::settings::{ClientError, TargetSettings};
+use super::{hints, http};
+
+/// The version of the API that these clients were written for. Without it, the version that was
+/// current when the token was made would count.
+const API_VERSION: &str = "20240415";
+/// The largest answer that is read. A standard segment with its 15,000 targets is about a megabyte.
+const ANSWER_BYTES: usize = 16 << 20;
+/// The largest refusal that is read.
+const REFUSAL_BYTES: usize = 64 << 10;
+/// LaunchDarkly's codes are short words; anything longer is none.
+const CODE_BYTES: usize = 64;
+/// Nothing we could send would pass an approval; a person must decide.
+const APPROVAL_REMEDY: &str = "; allow `bypassRequiredSegmentApproval` for the token's role, or \
+    lift the environment's required approvals for segments";
+
+pub(super) const JSON: &str = "application/json";
+/// With plain JSON the server would take the body for a JSON patch and refuse it.
+pub(super) const SEMANTIC_PATCH: &str = "application/json; domain-model=launchdarkly.semanticpatch";
+
+/// Sends requests of one target to the REST API. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct RestClient {
+    http: reqwest::Client,
+    base: Url,
+    token: SecretString,
+    authorization: HeaderValue,
+    user_agent: HeaderValue,
+    project: String,
+    environment: String,
+    now_ms: fn() -> i64,
+}
+
+/// A request that can be sent as often as needed.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    method: Method,
+    /// Segments below `/api/v2`, as they are before escaping.
+    path: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    body: Option<(&'static str, Bytes)>,
+}
+
+/// An accepted request's answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: u16,
+    body: Vec<u8>,
+    limits: RateLimits,
+}
+
+/// LaunchDarkly's refusal. There is an `id` too, for its support, which we do not keep.
+#[derive(Deserialize)]
+struct RefusalBody {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+// === impl RestClient ===
+
+impl RestClient {
+    /// Makes a client. `now_ms` gives the Unix time in milliseconds, to understand resets.
+    pub fn new(
+        target: &TargetSettings,
+        timeout: Duration,
+        now_ms: fn() -> i64,
+    ) -> Result<Self, ClientError> {
+        let url = || ClientError::Url { target: target.name.clone(), field: "api_url" };
+        let base = Url::parse(&target.api_url).map_err(|_no_url| url())?;
+        // An environment that cannot be part of a path would fail every request instead.
+        let example = ["api", "v2", "segments", &target.project, &target.environment];
+        http::address(&base, example).ok_or_else(url)?;
+        let agent = concat!("ldsink/", env!("CARGO_PKG_VERSION"));
+        Ok(Self {
+            http: http::client(timeout)?,
+            base,
+            token: target.access_token.clone(),
+            authorization: http::authorization(target)?,
+            user_agent: HeaderValue::from_static(agent),
+            project: target.project.clone(),
+            environment: target.environment.clone(),
+            now_ms,
+        })
+    }
+
+    pub(super) fn project(&self) -> &str {
+        &self.project
+    }
+
+    pub(super) fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    /// Sends a request once.
+    ///
+    /// # Errors
+    /// When the answer is not 2xx, or is no answer of an API. After [`ErrorClass::Network`] the
+    /// request may have been carried out.
+    pub(super) async fn send(&self, request: &Request) -> Result<Answer, ApiError> {
+        let url = self.address(request)?;
+        let mut sent = self
+            .http
+            .request(request.method.clone(), url)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(USER_AGENT, self.user_agent.clone())
+            .header("LD-API-Version", API_VERSION);
+        if let Some((content_type, body)) = &request.body {
+            sent = sent.header(CONTENT_TYPE, *content_type).body(body.clone());
+        }
+        let mut answer = sent.send().await.map_err(|e| http::network(&e))?;
+        if !answer.status().is_success() {
+            return Err(self.refusal(answer).await);
+        }
+        let (status, limits) = (answer.status().as_u16(), hints::rate_limits(answer.headers()));
+        let strange = |what: &str| ApiError {
+            status: Some(status),
+            limits: Box::new(limits),
+            ..ApiError::unanswered(ErrorClass::Misconfigured, what.to_owned())
+        };
+        // A proxy's or a web server's front page: taking it for success would lose the change.
+        if is_web_page(answer.headers()) {
+            return Err(strange("a web page answers where the API should be"));
+        }
+        let mut body = Vec::new();
+        http::read(&mut answer, ANSWER_BYTES, &mut body).await.map_err(|e| http::network(&e))?;
+        if body.len() > ANSWER_BYTES {
+            return Err(strange("the answer is too large to be the API's"));
+        }
+        Ok(Answer { status, body, limits })
+    }
+
+    fn address(&self, request: &Request) -> Result<Url, ApiError> {
+        let path = ["api", "v2"].into_iter().chain(request.path.iter().map(String::as_str));
+        let Some(mut url) = http::address(&self.base, path) else {
+            // Base, project and environment were tried, so it is a key out of a record.
+            let detail = "a key that is empty, `.` or `..` cannot be addressed".to_owned();
+            return Err(ApiError::unanswered(ErrorClass::Refused, detail));
+        };
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
+        }
+        Ok(url)
+    }
+
+    async fn refusal(&self, mut answer: Response) -> ApiError {
+        let status = answer.status().as_u16();
+        let hint = hints::pause(answer.headers(), (self.now_ms)());
+        let limits = Box::new(hints::rate_limits(answer.headers()));
+        let mut body = Vec::new();
+        if let Err(error) = http::read(&mut answer, REFUSAL_BYTES, &mut body).await {
+            tracing::debug!(status, error = %error, "a refusal broke off");
+        }
+        let (code, detail) = told(&body);
+        let mut detail = http::shown(&detail, &self.token);
+        if status == 403 && detail.to_ascii_lowercase().contains("approval is required") {
+            detail.push_str(APPROVAL_REMEDY);
+        }
+        ApiError {
+            class: ErrorClass::of_status(status),
+            status: Some(status),
+            code,
+            detail,
+            hint,
+            limits,
+        }
+    }
+}
+
+/// The code and the text of a refusal: `code: message`, or the body where it is something else.
+fn told(body: &[u8]) -> (Option<String>, String) {
+    let read = serde_json::from_slice::<RefusalBody>(body).ok();
+    let Some(RefusalBody { code, message }) = read else {
+        return (None, String::from_utf8_lossy(body).into_owned());
+    };
+    let code = code.filter(|code| !code.is_empty() && code.len() <= CODE_BYTES);
+    let detail = match (&code, message) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.clone(),
+        (None, Some(message)) => message,
+        (None, None) => String::from_utf8_lossy(body).into_owned(),
+    };
+    (code, detail)
+}
+
+fn is_web_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"))
+}
+
+// === impl Request ===
+
+impl Request {
+    pub(super) fn get(path: &[&str]) -> Self {
+        Self::new(Method::GET, path, None)
+    }
+
+    pub(super) fn post(path: &[&str], json: &Value) -> Self {
+        Self::new(Method::POST, path, Some((JSON, json.to_string().into())))
+    }
+
+    pub(super) fn patch(path: &[&str], content_type: &'static str, json: &Value) -> Self {
+        Self::new(Method::PATCH, path, Some((content_type, json.to_string().into())))
+    }
+
+    fn new(method: Method, path: &[&str], body: Option<(&'static str, Bytes)>) -> Self {
+        let path = path.iter().map(|&segment| segment.to_owned()).collect();
+        Self { method, path, query: Vec::new(), body }
+    }
+
+    pub(super) fn with_query(mut self, name: &'static str, value: &impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Misconfigured`] when it is not what the API gives: something else answers
+    /// at the configured address.
+    pub(super) fn json<T: DeserializeOwned>(self) -> Result<Answered<T>, ApiError> {
+        let Self { status, body, limits } = self;
+        match serde_json::from_slice(&body) {
+            Ok(value) => Ok(Answered { value, limits }),
+            Err(error) => Err(ApiError {
+                status: Some(status),
+                limits: Box::new(limits),
+                // The place only: the error's own text may repeat what it met there.
+                ..ApiError::unanswered(
+                    ErrorClass::Misconfigured,
+                    format!(
+                        "the answer is not what the API gives, at line {} column {}",
+                        error.line(),
+                        error.column()
+                    ),
+                )
+            }),
+        }
+    }
+
+    /// Leaves the body unread, where the status says everything.
+    pub(super) fn with<T>(self, value: T) -> Answered<T> {
+        Answered { value, limits: self.limits }
+    }
+}
+
+/// Makes an outcome of a status that the request gives a meaning of its own.
+pub(super) fn unless<T>(
+    answer: Result<Answered<T>, ApiError>,
+    status: u16,
+    outcome: T,
+) -> Result<Answered<T>, ApiError> {
+    match answer {
+        Err(error) if error.status == Some(status) => {
+            Ok(Answered { value: outcome, limits: *error.limits })
+        }
+        answer => answer,
+    }
+}
