@@ -206,8 +206,9 @@ fn each_library_stays_in_its_room() {
             let names = [format!("use {library}::"), format!("{library}::")];
             let used = names.iter().any(|name| {
                 source.code.match_indices(name.as_str()).any(|(at, _)| {
-                    !source.code[..at]
-                        .ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+                    !source.code.get(..at).is_some_and(|before| {
+                        before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+                    })
                 })
             });
             if used && !rooms.iter().any(|room| source.path.starts_with(room)) {
