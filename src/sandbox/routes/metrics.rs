@@ -27,11 +27,12 @@ const LARGEST_PAGE: usize = 50;
 
 type Shared = State<Arc<Account>>;
 
-/// Builds the routes below `/api/v2/metrics`.
+/// Builds the routes below `/api/v2/metrics`. They are not nested: a nested handler sees, and the
+/// journal would tell, only the end of the path.
 pub(super) fn router() -> Router<Arc<Account>> {
     Router::new()
-        .route("/{project}", get(list).post(create))
-        .route("/{project}/{key}", get(show).patch(update).delete(delete))
+        .route("/api/v2/metrics/{project}", get(list).post(create))
+        .route("/api/v2/metrics/{project}/{key}", get(show).patch(update).delete(delete))
 }
 
 async fn list(

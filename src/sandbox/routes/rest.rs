@@ -14,7 +14,9 @@ use std::sync::Arc;
 use axum::extract::{Query, Request};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use super::visit_of;
 use crate::sandbox::account::Account;
@@ -108,6 +110,16 @@ impl Arrival {
     }
 }
 
+/// Reads an object and nothing else: left alone, serde takes an array for the fields in their order.
+pub(super) fn object<'de, T, D>(source: D) -> Result<T, D::Error>
+where
+    T: DeserializeOwned,
+    D: Deserializer<'de>,
+{
+    let fields = Map::deserialize(source)?;
+    T::deserialize(Value::Object(fields)).map_err(D::Error::custom)
+}
+
 const API_VERSION: &str = "ld-api-version";
 
 fn ensure_version(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -142,6 +154,14 @@ impl Call {
     pub(super) fn json<T: DeserializeOwned>(self) -> Result<T, Refusal> {
         let body = self.bytes()?;
         serde_json::from_slice(&body).map_err(|error| Refusal::bad_request(error.to_string()))
+    }
+
+    /// Reads the body as a JSON object of this shape.
+    ///
+    /// # Errors
+    /// As `json`.
+    pub(super) fn object<T: DeserializeOwned>(self) -> Result<T, Refusal> {
+        object(self.json::<Value>()?).map_err(|error| Refusal::bad_request(error.to_string()))
     }
 
     /// Returns the body, which claims to be JSON.

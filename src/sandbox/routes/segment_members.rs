@@ -17,7 +17,7 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::rest::{Arrival, Call};
+use super::rest::{Arrival, Call, object};
 use crate::sandbox::account::Account;
 use crate::sandbox::journal::Note;
 use crate::sandbox::line::Line;
@@ -29,9 +29,9 @@ use crate::sandbox::segments::{Amendment, List, Move, Name, Segment, USER, Verb,
 /// `SegmentUserState`.
 #[derive(Deserialize)]
 struct MemberBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     included: ListBody,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     excluded: ListBody,
 }
 
@@ -47,7 +47,7 @@ type Shared = State<Arc<Account>>;
 
 /// Builds the routes below `/api/v2/segments` that are about members.
 pub(super) fn router() -> Router<Arc<Account>> {
-    let segment = "/{project}/{environment}/{key}";
+    let segment = "/api/v2/segments/{project}/{environment}/{key}";
     Router::new()
         .route(&format!("{segment}/contexts"), post(write_contexts))
         .route(&format!("{segment}/users"), post(write_users))
@@ -135,7 +135,7 @@ async fn show(
 fn written(account: &Account, home: &Target, key: &str, call: Call) -> Result<Granted, Refusal> {
     account.ensure_known(home)?;
     let occasion = call.occasion;
-    let body: MemberBody = call.json()?;
+    let body: MemberBody = call.object()?;
     let MemberBody { included, excluded } = &body;
     let lists = [&included.add, &included.remove, &excluded.add, &excluded.remove];
     let (few, approved) = {

@@ -49,9 +49,10 @@ type Shared = State<Arc<Account>>;
 
 /// Builds the routes below `/api/v2/segments`.
 pub(super) fn router() -> Router<Arc<Account>> {
+    let home = "/api/v2/segments/{project}/{environment}";
     Router::new()
-        .route("/{project}/{environment}", get(list).post(create))
-        .route("/{project}/{environment}/{key}", get(show).patch(update).delete(delete))
+        .route(home, get(list).post(create))
+        .route(&format!("{home}/{{key}}"), get(show).patch(update).delete(delete))
         .merge(segment_members::router())
 }
 
@@ -177,7 +178,7 @@ fn order_of(field: &str) -> Result<impl Fn(&Segment, &Segment) -> Ordering + use
 fn created(account: &Account, home: &Target, call: Call) -> Result<Granted, Refusal> {
     account.ensure_known(home)?;
     let occasion = call.occasion;
-    let draft = draft(call.json()?).map_err(Refusal::bad_request)?;
+    let draft = draft(call.object()?).map_err(Refusal::bad_request)?;
     let key = draft.key.clone();
     let environment_id = account.environments().client_side_id(home);
     let (receipt, answer) = {

@@ -62,6 +62,9 @@ pub(in crate::sandbox) fn read(
     segment: &Segment,
     environment: &str,
 ) -> Result<Amendment, Refusal> {
+    if !patch.is_object() {
+        return Err(Refusal::bad_request("a semantic patch is an object with `instructions`"));
+    }
     let patch: SemanticPatch = serde_json::from_value(patch).map_err(|error| {
         Refusal::bad_request(format!("a semantic patch has `instructions`: {error}"))
     })?;
