@@ -11,17 +11,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::http::{HeaderMap, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 
+use super::environments::Environments;
 use super::faults::Faults;
+use super::history::Receipt;
 use super::journal::Journal;
 use super::limits::Limits;
+use super::metrics::Metrics;
 use super::operation::Target;
 use super::refusal::Refusal;
+use super::segment_rules::SegmentRules;
+use super::segments::Segments;
 use super::settings::Settings;
 
 /// The state of one sandbox. Has no `Debug`: it knows the tokens.
 pub(super) struct Account {
     tokens: Mutex<HashSet<String>>,
-    environments: Option<HashSet<Target>>,
+    environments: Mutex<Environments>,
+    metrics: Mutex<Metrics>,
+    segments: Mutex<Segments>,
+    segment_rules: Mutex<SegmentRules>,
     max_body_bytes: usize,
     journal: Mutex<Journal>,
     faults: Mutex<Faults>,
@@ -34,17 +42,15 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn new(settings: Settings) -> Self {
-        let known = |pairs: Vec<(String, String)>| {
-            pairs
-                .into_iter()
-                .map(|(project, environment)| Target { project, environment })
-                .collect()
-        };
         // Event marks hold 32-bit offsets into a body.
         let addressable = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
+        let environments = Environments::new(settings.environments, settings.client_side_ids);
         Self {
             tokens: Mutex::new(settings.tokens.into_iter().collect()),
-            environments: settings.environments.map(known),
+            environments: Mutex::new(environments),
+            metrics: Mutex::new(Metrics::new(settings.journal)),
+            segments: Mutex::new(Segments::new(settings.journal)),
+            segment_rules: Mutex::new(settings.segment_rules),
             max_body_bytes: settings.max_body_bytes.min(addressable),
             journal: Mutex::new(Journal::new(settings.journal)),
             faults: Mutex::new(Faults::new(settings.fault_seed)),
@@ -67,6 +73,30 @@ impl Account {
 
     pub(super) fn limits(&self) -> MutexGuard<'_, Limits> {
         hold(&self.limits)
+    }
+
+    pub(super) fn environments(&self) -> MutexGuard<'_, Environments> {
+        hold(&self.environments)
+    }
+
+    pub(super) fn metrics(&self) -> MutexGuard<'_, Metrics> {
+        hold(&self.metrics)
+    }
+
+    pub(super) fn segments(&self) -> MutexGuard<'_, Segments> {
+        hold(&self.segments)
+    }
+
+    pub(super) fn segment_rules(&self) -> MutexGuard<'_, SegmentRules> {
+        hold(&self.segment_rules)
+    }
+
+    /// Tells a change the number of its request.
+    pub(super) fn stamp(&self, receipt: &Receipt, request: u64) {
+        match receipt {
+            Receipt::Metric { home, seq } => self.metrics().stamp(home, *seq, request),
+            Receipt::Segment { home, seq } => self.segments().stamp(home, *seq, request),
+        }
     }
 
     pub(super) fn replace_tokens(&self, tokens: Vec<String>) {
@@ -93,11 +123,7 @@ impl Account {
     /// # Errors
     /// 404 for a project or environment that is not known.
     pub(super) fn ensure_known(&self, target: &Target) -> Result<(), Refusal> {
-        let known = self.environments.as_ref().is_none_or(|known| known.contains(target));
-        let Target { project, environment } = target;
-        known.then_some(()).ok_or_else(|| {
-            Refusal::not_found(format!("project {project} has no environment {environment}"))
-        })
+        self.environments().ensure_known(target)
     }
 }
 

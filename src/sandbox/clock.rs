@@ -12,3 +12,9 @@ pub(super) fn epoch_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
+
+/// Writes a time as RFC 3339.
+pub(super) fn date_of(epoch_ms: u64) -> String {
+    let ms = i64::try_from(epoch_ms).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX).to_string()
+}

@@ -8,32 +8,46 @@
 //! never count, and the requests that were dropped as repeats.
 //!
 //! ```text
-//! server ─▶ line ─▶ routes ─▶ reception ─▶ event_check ─▶ journal
+//! server ─▶ line ─▶ routes ─▶ reception ─▶ event_check | metrics | segments ─▶ journal
 //!                               │  faults, account (tokens), limits
 //! ```
 //!
-//! Reading order: `routes::metric_import` for the story of a request, `reception` for what every
-//! operation shares, then the pure parts: `event_check`, `journal`, `faults`, `limits`.
+//! Reading order: `routes::metric_import` and `routes::segments` for the story of a request,
+//! `reception` for what every operation shares, then the pure parts: `event_check`, `metrics`,
+//! `segments`, `journal`, `faults`, `limits`.
 //!
-//! Never: a connection to LaunchDarkly, persistence, TLS. Not here yet: the REST operations on
-//! metrics and segments (`routes` has their place).
+//! What the REST API keeps, the sandbox keeps too (`metrics`, `segments`), with a history of every
+//! change.
+//!
+//! Never: a connection to LaunchDarkly, persistence, TLS. Not here: segment imports, exports and
+//! rules, metric groups.
 
 mod account;
 mod clock;
+mod environments;
 mod event_check;
 mod faults;
+mod history;
+mod identifiers;
 mod import_body;
 mod journal;
+mod json_patch;
 mod limits;
 mod line;
+mod metrics;
 mod operation;
+mod page;
+mod partner_body;
 mod reception;
 mod refusal;
 mod routes;
+mod segment_rules;
+mod segments;
 mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use self::segment_rules::{ApprovalEnvironment, KeyLimit, SegmentRules};
 pub use self::server::{Sandbox, SandboxError};
-pub use self::settings::{DEFAULT_TOKEN, JournalMode, Settings};
+pub use self::settings::{ClientSideId, DEFAULT_TOKEN, JournalMode, Settings};

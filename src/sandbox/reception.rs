@@ -18,18 +18,22 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::account::Account;
 use super::faults::{FaultAction, FaultSubject, StatusFault};
-use super::journal::{Batch, RequestEntry};
+use super::history::Receipt;
+use super::journal::{Batch, Note, RequestEntry};
 use super::limits;
 use super::line::Line;
-use super::operation::{Operation, Target};
+use super::operation::{Operation, Place};
 use super::refusal::{Hints, Refusal};
 
 /// The longest text of a header that is written down.
 const LONGEST_NOTE: usize = 200;
+
+const FAULT_MESSAGE: &str = "a fault rule of the sandbox says so";
 
 /// A request as it arrived, its body apart.
 #[derive(Debug)]
@@ -45,17 +49,30 @@ pub(super) struct Visit {
 #[derive(Debug)]
 pub(super) struct Errand {
     pub(super) operation: Operation,
-    pub(super) target: Target,
+    pub(super) place: Place,
     /// The uncompressed body, or why there is none.
     pub(super) body: Result<Vec<u8>, Refusal>,
+    /// What is odd before the work begins.
+    pub(super) notes: Vec<Note>,
 }
 
 /// What an operation returns when it was carried out.
 #[derive(Debug)]
 pub(super) struct Granted {
     pub(super) status: StatusCode,
+    /// The answer's JSON; `None` for an empty answer.
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) done: Done,
+}
+
+/// What an operation leaves behind for the journal.
+#[derive(Debug, Default)]
+pub(super) struct Done {
     /// The metric events that were taken.
     pub(super) batch: Option<Batch>,
+    /// The change to a metric or segment, which waits for the request's number.
+    pub(super) receipt: Option<Receipt>,
+    pub(super) notes: Vec<Note>,
 }
 
 /// What becomes of the request.
@@ -74,9 +91,14 @@ enum Ending {
 
 /// What was decided, before it is in the journal.
 struct Decision {
-    answer: Result<StatusCode, Refusal>,
+    answer: Result<Success, Refusal>,
     hints: Hints,
-    batch: Option<Batch>,
+    done: Done,
+}
+
+struct Success {
+    status: StatusCode,
+    body: Option<Vec<u8>>,
 }
 
 /// Decides about a request and writes it down. Blocks for as long as `work` computes.
@@ -87,9 +109,11 @@ pub(super) fn receive(
     work: impl FnOnce(Errand) -> Result<Granted, Refusal>,
 ) -> Conduct {
     let mut entry = visit.entry();
+    entry.operation = Some(errand.operation);
+    entry.notes.clone_from(&errand.notes);
     let body = errand.body.as_deref().ok();
     entry.bytes_uncompressed = body.map(|body| count(body.len()));
-    let subject = FaultSubject { operation: errand.operation, target: &errand.target, body };
+    let subject = FaultSubject { operation: errand.operation, place: &errand.place, body };
     let interference = account.faults().strike(&subject);
     entry.faults = interference.kinds;
 
@@ -98,6 +122,7 @@ pub(super) fn receive(
         Some(FaultAction::Status(fault)) if !fault.after_accept => {
             Decision::refused(fault_refusal(fault, visit.received_at_ms))
         }
+        Some(FaultAction::Conflict) => Decision::refused(Refusal::outdated(FAULT_MESSAGE)),
         Some(FaultAction::Status(fault)) => carry_out(account, visit, errand, work)
             .answered_with(fault_refusal(fault, visit.received_at_ms)),
         Some(FaultAction::CutAfterAccept | FaultAction::Delay { .. }) | None => {
@@ -132,11 +157,11 @@ fn carry_out(
     } else {
         Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many requests; wait, then repeat"))
     };
-    let (answer, batch) = match granted {
-        Ok(granted) => (Ok(granted.status), granted.batch),
-        Err(refusal) => (Err(refusal), None),
+    let (answer, done) = match granted {
+        Ok(Granted { status, body, done }) => (Ok(Success { status, body }), done),
+        Err(refusal) => (Err(refusal), Done::default()),
     };
-    Decision { answer, hints: standing.hints, batch }
+    Decision { answer, hints: standing.hints, done }
 }
 
 fn write_down(
@@ -148,17 +173,23 @@ fn write_down(
     let silent = match action {
         Some(FaultAction::Hang) => Some(Ending::Hang),
         Some(FaultAction::CutBeforeAccept | FaultAction::CutAfterAccept) => Some(Ending::Cut),
-        Some(FaultAction::Status(_) | FaultAction::Delay { .. }) | None => None,
+        Some(FaultAction::Status(_) | FaultAction::Delay { .. } | FaultAction::Conflict) | None => {
+            None
+        }
     };
-    let Decision { answer, hints, batch } = decision;
+    let Decision { answer, hints, done } = decision;
     if silent.is_none() {
-        let status = answer.as_ref().map_or_else(|refusal| refusal.status, |status| *status);
+        let status = answer.as_ref().map_or_else(|refusal| refusal.status, |done| done.status);
         entry.status = Some(status.as_u16());
     }
-    let number = account.journal().record(entry, batch);
+    entry.notes.extend(done.notes);
+    let number = account.journal().record(entry, done.batch);
+    if let Some(receipt) = done.receipt {
+        account.stamp(&receipt, number);
+    }
     silent.unwrap_or_else(|| {
         Ending::Answer(match answer {
-            Ok(status) => (status, AppendHeaders(hints)).into_response(),
+            Ok(success) => success.into_answer(hints),
             Err(refusal) => refusal.with_hints(hints).into_answer(number),
         })
     })
@@ -175,7 +206,7 @@ fn fault_refusal(fault: &StatusFault, now_ms: u64) -> Refusal {
         let reset_ms = now_ms.saturating_add_signed(offset);
         hints.push((limits::RESET, HeaderValue::from(reset_ms)));
     }
-    Refusal::new(status, "a fault rule of the sandbox says so").with_hints(hints)
+    Refusal::new(status, FAULT_MESSAGE).with_hints(hints)
 }
 
 // === impl Visit ===
@@ -189,6 +220,7 @@ impl Visit {
             path: self.path.clone(),
             payload_id: self.note("x-launchdarkly-payload-id"),
             user_agent: self.note("user-agent"),
+            api_version: self.note("ld-api-version"),
             gzip,
             bytes_wire: count(self.bytes_wire),
             ..RequestEntry::default()
@@ -201,22 +233,65 @@ impl Visit {
     }
 }
 
+// === impl Granted ===
+
+impl Granted {
+    pub(super) fn empty(status: StatusCode) -> Self {
+        Self { status, body: None, done: Done::default() }
+    }
+
+    /// # Errors
+    /// 500 if the answer cannot be written as JSON, which would be a defect.
+    pub(super) fn json(status: StatusCode, answer: &impl Serialize) -> Result<Self, Refusal> {
+        let body = serde_json::to_vec(answer).map_err(|error| {
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("unwritable answer: {error}"))
+        })?;
+        Ok(Self { body: Some(body), ..Self::empty(status) })
+    }
+
+    pub(super) fn with_receipt(mut self, receipt: Receipt) -> Self {
+        self.done.receipt = Some(receipt);
+        self
+    }
+
+    pub(super) fn with_notes(mut self, notes: Vec<Note>) -> Self {
+        self.done.notes = notes;
+        self
+    }
+}
+
+// === impl Success ===
+
+impl Success {
+    fn into_answer(self, hints: Hints) -> Response {
+        let hints = AppendHeaders(hints);
+        match self.body {
+            Some(body) => {
+                let json = [(header::CONTENT_TYPE, "application/json")];
+                (self.status, json, hints, body).into_response()
+            }
+            None => (self.status, hints).into_response(),
+        }
+    }
+}
+
 // === impl Decision ===
 
 impl Decision {
     fn refused(refusal: Refusal) -> Self {
-        Self { answer: Err(refusal), hints: Hints::new(), batch: None }
+        Self { answer: Err(refusal), hints: Hints::new(), done: Done::default() }
     }
 
     /// The client will never see an answer, so none is worded.
     fn nothing_done() -> Self {
-        Self { answer: Ok(StatusCode::OK), hints: Hints::new(), batch: None }
+        let nothing = Success { status: StatusCode::OK, body: None };
+        Self { answer: Ok(nothing), hints: Hints::new(), done: Done::default() }
     }
 
     /// Replaces a good answer and keeps what was done; an error of the client's own stands.
     fn answered_with(self, refusal: Refusal) -> Self {
         match self.answer {
-            Ok(_) => Self { batch: self.batch, ..Self::refused(refusal) },
+            Ok(_) => Self { done: self.done, ..Self::refused(refusal) },
             Err(_) => self,
         }
     }

@@ -18,6 +18,8 @@ pub(super) type Hints = Vec<(HeaderName, HeaderValue)>;
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
+    /// Instead of the one the status stands for.
+    code: Option<&'static str>,
     message: String,
     hints: Hints,
 }
@@ -33,7 +35,7 @@ struct ErrorBody<'a> {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), hints: Hints::new() }
+        Self { status, code: None, message: message.into(), hints: Hints::new() }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -42,6 +44,25 @@ impl Refusal {
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message)
+    }
+
+    /// What exists cannot be created.
+    pub(super) fn key_exists(message: impl Into<String>) -> Self {
+        Self { code: Some("key_exists"), ..Self::new(StatusCode::CONFLICT, message) }
+    }
+
+    /// Somebody else wrote in between.
+    pub(super) fn outdated(message: impl Into<String>) -> Self {
+        let code = Some("optimistic_locking_error");
+        Self { code, ..Self::new(StatusCode::CONFLICT, message) }
+    }
+
+    pub(super) fn not_played(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, message)
     }
 
     pub(super) fn with_hints(mut self, hints: Hints) -> Self {
@@ -53,7 +74,7 @@ impl Refusal {
     /// is not in it; the body's `id` is that number written as a UUID.
     pub(super) fn into_answer(self, request: u64) -> Response {
         let body = ErrorBody {
-            code: code_of(self.status),
+            code: self.code.unwrap_or_else(|| code_of(self.status)),
             message: &self.message,
             id: Uuid::from_u64_pair(0, request).to_string(),
         };

@@ -1,6 +1,7 @@
 //! What a sandbox is told when it starts.
 //!
-//! Tokens can be replaced at run time over HTTP; the rest holds for the sandbox's life.
+//! Tokens and segment rules can be replaced at run time over HTTP; the rest holds for the sandbox's
+//! life.
 //!
 //! # Invariants
 //! - S1: printing the settings never prints a token.
@@ -9,6 +10,8 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Serialize;
+
+use super::segment_rules::SegmentRules;
 
 /// The token a sandbox accepts unless told otherwise.
 pub const DEFAULT_TOKEN: &str = "api-sandbox";
@@ -28,6 +31,17 @@ pub enum JournalMode {
     Counts,
 }
 
+/// The client-side ID of an environment, by which partner integrations name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientSideId {
+    /// As in a request's `environmentId`.
+    pub id: String,
+    /// The project's key.
+    pub project: String,
+    /// The environment's key.
+    pub environment: String,
+}
+
 /// Settings of one sandbox.
 #[derive(Clone)]
 pub struct Settings {
@@ -38,6 +52,11 @@ pub struct Settings {
     pub tokens: Vec<String>,
     /// Known `(project, environment)` pairs; others are answered 404. `None`: all are known.
     pub environments: Option<Vec<(String, String)>>,
+    /// Client-side IDs of environments; the others have derived ones, which
+    /// `GET /sandbox/client-side-ids/{project}/{environment}` tells.
+    pub client_side_ids: Vec<ClientSideId>,
+    /// What writes to segments are refused for, beyond what LaunchDarkly documents.
+    pub segment_rules: SegmentRules,
     /// Largest accepted body, uncompressed. Values above 4 GiB act as 4 GiB.
     pub max_body_bytes: usize,
     /// How much the journal remembers.
@@ -52,6 +71,8 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tokens: vec![DEFAULT_TOKEN.to_owned()],
             environments: None,
+            client_side_ids: Vec::new(),
+            segment_rules: SegmentRules::default(),
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
             journal: JournalMode::Full,
             fault_seed: 0,
@@ -65,6 +86,8 @@ impl fmt::Debug for Settings {
             .field("listen", &self.listen)
             .field("tokens", &format_args!("{} redacted", self.tokens.len()))
             .field("environments", &self.environments)
+            .field("client_side_ids", &self.client_side_ids)
+            .field("segment_rules", &self.segment_rules)
             .field("max_body_bytes", &self.max_body_bytes)
             .field("journal", &self.journal)
             .field("fault_seed", &self.fault_seed)

@@ -12,6 +12,7 @@
 //! Not here: the HTTP form of the journal (`routes::control`).
 
 mod kept;
+mod note;
 mod payload_ids;
 mod tally;
 
@@ -21,10 +22,11 @@ use uuid::Uuid;
 use self::kept::KeptEvents;
 use self::payload_ids::PayloadIds;
 use super::event_check::CheckedEvents;
-use super::operation::Target;
+use super::operation::{Operation, Target};
 use super::settings::JournalMode;
 
 pub(super) use self::kept::{EventFilter, EventPage};
+pub(super) use self::note::Note;
 pub(super) use self::payload_ids::{Fingerprint, Novelty};
 pub(super) use self::tally::Tally;
 
@@ -34,12 +36,16 @@ pub(super) struct RequestEntry {
     /// Given by the journal.
     pub(super) number: u64,
     pub(super) received_at_ms: u64,
+    /// `None`: the request was for no operation the sandbox plays.
+    pub(super) operation: Option<Operation>,
     pub(super) method: String,
     pub(super) path: String,
     /// `None`: never answered.
     pub(super) status: Option<u16>,
     pub(super) payload_id: Option<String>,
     pub(super) user_agent: Option<String>,
+    /// As sent in `LD-API-Version`.
+    pub(super) api_version: Option<String>,
     pub(super) gzip: bool,
     pub(super) bytes_wire: u64,
     /// `None`: there was no readable body.
@@ -50,6 +56,8 @@ pub(super) struct RequestEntry {
     pub(super) payload_id_conflict: bool,
     /// The kinds of the fault rules that struck.
     pub(super) faults: Vec<&'static str>,
+    /// What is odd about the request although LaunchDarkly may well take it.
+    pub(super) notes: Vec<Note>,
 }
 
 /// The events of one request that was taken.

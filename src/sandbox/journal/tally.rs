@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::payload_ids::Novelty;
-use super::{Batch, RequestEntry};
+use super::{Batch, Note, RequestEntry};
 use crate::sandbox::event_check::{CheckedEvents, Malformation};
+use crate::sandbox::operation::Operation;
 
 /// The sums since the last reset.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -18,7 +19,9 @@ pub(in crate::sandbox) struct Tally {
     pub(super) requests: u64,
     /// `none` holds requests that were never answered.
     requests_by_status: BTreeMap<String, u64>,
+    requests_by_operation: BTreeMap<Operation, u64>,
     requests_faulted: u64,
+    notes: BTreeMap<Note, u64>,
     repeats_dropped: u64,
     payload_id_conflicts: u64,
     /// Requests that were taken without a payload ID: a retry of them would count twice.
@@ -47,6 +50,12 @@ impl Tally {
         let status = entry.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
         self.requests += 1;
         *self.requests_by_status.entry(status).or_default() += 1;
+        if let Some(operation) = entry.operation {
+            *self.requests_by_operation.entry(operation).or_default() += 1;
+        }
+        for note in &entry.notes {
+            *self.notes.entry(*note).or_default() += 1;
+        }
         self.requests_faulted += u64::from(!entry.faults.is_empty());
         self.bytes_wire += entry.bytes_wire;
         self.bytes_uncompressed += entry.bytes_uncompressed.unwrap_or(0);

@@ -5,6 +5,8 @@
 //!
 //! # Invariants
 //! - O1: no answer holds a token.
+//!
+//! Not here: metrics and segments (`control_resources`).
 
 use std::sync::Arc;
 
@@ -73,6 +75,8 @@ async fn show_journal(State(account): Shared) -> Response {
 
 async fn reset_journal(State(account): Shared) -> StatusCode {
     account.journal().reset();
+    account.metrics().forget_history();
+    account.segments().forget_history();
     StatusCode::NO_CONTENT
 }
 
@@ -142,11 +146,11 @@ async fn replace_tokens(State(account): Shared, body: Bytes) -> Response {
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::bad_request(error.to_string()))
 }
 
-fn ensure_kept(account: &Account) -> Result<(), Refusal> {
+pub(super) fn ensure_kept(account: &Account) -> Result<(), Refusal> {
     match account.journal().mode() {
         JournalMode::Full => Ok(()),
         JournalMode::Counts => Err(Refusal::new(
@@ -156,6 +160,6 @@ fn ensure_kept(account: &Account) -> Result<(), Refusal> {
     }
 }
 
-fn page_size(asked: Option<usize>) -> usize {
+pub(super) fn page_size(asked: Option<usize>) -> usize {
     asked.unwrap_or(DEFAULT_PAGE).clamp(1, LARGEST_PAGE)
 }

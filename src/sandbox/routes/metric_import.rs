@@ -22,8 +22,8 @@ use crate::sandbox::event_check;
 use crate::sandbox::import_body::{self, Wire};
 use crate::sandbox::journal::{Batch, Fingerprint};
 use crate::sandbox::line::Line;
-use crate::sandbox::operation::{Operation, Target};
-use crate::sandbox::reception::{self, Conduct, Errand, Granted, Visit};
+use crate::sandbox::operation::{Operation, Place, Target};
+use crate::sandbox::reception::{self, Conduct, Done, Errand, Granted, Visit};
 use crate::sandbox::refusal::Refusal;
 
 /// The only event schema the import API reads.
@@ -58,12 +58,19 @@ pub(super) async fn handle(
 fn decide(account: &Account, visit: &Visit, target: Target, wire: Wire) -> Conduct {
     let body = import_body::packing(&visit.headers)
         .and_then(|packing| wire.unpack(packing, account.max_body_bytes()));
-    let errand = Errand { operation: Operation::MetricImport, target, body };
-    reception::receive(account, visit, errand, |errand| import(account, &visit.headers, errand))
+    let place = Place::of_target(&target);
+    let errand = Errand { operation: Operation::MetricImport, place, body, notes: Vec::new() };
+    reception::receive(account, visit, errand, |errand| {
+        import(account, &visit.headers, target, errand.body)
+    })
 }
 
-fn import(account: &Account, headers: &HeaderMap, errand: Errand) -> Result<Granted, Refusal> {
-    let Errand { target, body, .. } = errand;
+fn import(
+    account: &Account,
+    headers: &HeaderMap,
+    target: Target,
+    body: Result<Vec<u8>, Refusal>,
+) -> Result<Granted, Refusal> {
     account.ensure_known(&target)?;
     ensure_schema(headers)?;
     ensure_sized(headers)?;
@@ -75,7 +82,8 @@ fn import(account: &Account, headers: &HeaderMap, errand: Errand) -> Result<Gran
         event_check::check(&body).map_err(|error| Refusal::bad_request(error.to_string()))?;
     let content = Fingerprint::of(&target, &body);
     let batch = Batch { target, payload_id, content, body, events };
-    Ok(Granted { status: StatusCode::ACCEPTED, batch: Some(batch) })
+    let done = Done { batch: Some(batch), ..Done::default() };
+    Ok(Granted { done, ..Granted::empty(StatusCode::ACCEPTED) })
 }
 
 // === the headers, in the order of the documentation's table ===

@@ -3,11 +3,18 @@
 //! One file per operation. A new one gets its variant in `operation`, its file here and its line in
 //! `router`; faults, token, limits and journal come with `reception::receive`.
 //!
-//! Not here: the REST operations on metrics and segments; `/api/v2` says so with a 501.
+//! Not here: imports, exports and expiring targets of segments, metric groups; `/api/v2` says so
+//! with a 501.
 
 mod control;
+mod control_resources;
 mod front_page;
 mod metric_import;
+mod metrics;
+mod rest;
+mod segment_members;
+mod segment_targets;
+mod segments;
 
 use std::sync::Arc;
 
@@ -28,15 +35,18 @@ pub(super) fn router(account: Arc<Account>) -> Router {
     Router::new()
         .route("/", get(front_page::show))
         .route("/v2/event-data-import/{project}/{environment}", post(metric_import::handle))
+        .merge(metrics::router())
+        .merge(segments::router())
+        .route("/api/v2/segment-targets/{integration}", post(segment_targets::handle))
         .route("/api/v2/{*resource}", any(not_built))
-        .nest("/sandbox", control::router())
+        .nest("/sandbox", control::router().merge(control_resources::router()))
         .method_not_allowed_fallback(wrong_verb)
         .fallback(unknown_address)
         .with_state(account)
 }
 
 async fn not_built(State(account): State<Arc<Account>>, request: Request) -> Response {
-    let message = "the sandbox plays the metric import API only, not the REST API";
+    let message = "the sandbox does not play this operation; GET / lists those it does";
     turn_away(&account, request, Refusal::new(StatusCode::NOT_IMPLEMENTED, message))
 }
 

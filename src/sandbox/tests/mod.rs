@@ -5,6 +5,12 @@
 mod control;
 mod faults;
 mod import;
+mod metrics;
+mod rest;
+mod segment_members;
+mod segment_patch;
+mod segment_targets;
+mod segments;
 
 use std::time::Duration;
 
@@ -13,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{DEFAULT_TOKEN, Sandbox, SandboxError, Settings};
+use super::{DEFAULT_TOKEN, Sandbox, SandboxError, SegmentRules, Settings};
 
 /// Far beyond what anything here takes; reached only by a defect.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -66,6 +72,56 @@ impl Served {
         let response = self.request(Method::GET, path).send().await.expect("an answer");
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         response.json().await.expect("json")
+    }
+
+    /// A REST request that lacks nothing but a body.
+    fn rest(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, path)
+            .header("authorization", DEFAULT_TOKEN)
+            .header("ld-api-version", "20240415")
+    }
+
+    /// Sends a REST request and returns status and answer, `null` for an empty one.
+    async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        self.ask_as(method, path, "application/json", body).await
+    }
+
+    async fn ask_as(&self, method: Method, path: &str, kind: &str, body: Value) -> (u16, Value) {
+        let mut request = self.rest(method, path);
+        if !body.is_null() {
+            request = request.header("content-type", kind).body(body.to_string());
+        }
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("text");
+        if text.is_empty() {
+            return (status, Value::Null);
+        }
+        (status, serde_json::from_str(&text).expect("json"))
+    }
+
+    async fn read(&self, path: &str) -> Value {
+        let (status, answer) = self.ask(Method::GET, path, Value::Null).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    async fn write(&self, method: Method, path: &str, body: Value, expected: u16) -> Value {
+        let (status, answer) = self.ask(method, path, body.clone()).await;
+        assert_eq!(status, expected, "{path} {body}: {answer}");
+        answer
+    }
+
+    /// Sends a request that must be refused, and checks status and code.
+    async fn refuse(&self, method: Method, path: &str, body: Value, status: u16, code: &str) {
+        let (found, answer) = self.ask(method, path, body.clone()).await;
+        assert_eq!((found, answer["code"].as_str()), (status, Some(code)), "{body}: {answer}");
+        assert!(answer["message"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
+        assert!(answer["id"].is_string(), "{answer}");
+    }
+
+    async fn set_segment_rules(&self, rules: Value) {
+        assert_eq!(self.put("/sandbox/segment-rules", &rules).await.status(), StatusCode::OK);
     }
 
     async fn journal(&self) -> Value {
@@ -149,6 +205,13 @@ async fn the_front_page_lists_the_addresses() {
         "/sandbox/faults",
         "/sandbox/limits",
         "/sandbox/tokens",
+        "/sandbox/metrics",
+        "/sandbox/segments",
+        "/sandbox/segment-rules",
+        "/sandbox/client-side-ids",
+        "/api/v2/metrics/{project}",
+        "/api/v2/segments/{project}/{environment}",
+        "/api/v2/segment-targets/{integration}",
     ] {
         assert!(page.contains(address), "{address}");
     }
@@ -158,7 +221,8 @@ async fn the_front_page_lists_the_addresses() {
 async fn what_is_not_played_says_so() {
     let served = Served::usual().await;
     let cases = [
-        (Method::PATCH, "/api/v2/metrics/shop/paid", 501, "not_implemented"),
+        (Method::GET, "/api/v2/projects/shop/metric-groups", 501, "not_implemented"),
+        (Method::POST, "/api/v2/segments/shop/test/vip/imports", 501, "not_implemented"),
         (Method::GET, IMPORT, 405, "method_not_allowed"),
         (Method::POST, "/bulk", 404, "not_found"),
         (Method::GET, "/sandbox/nothing", 404, "not_found"),
@@ -168,6 +232,6 @@ async fn what_is_not_played_says_so() {
         let answer = served.request(method, path).send().await.expect("an answer");
         assert_eq!(error_of(answer).await, (status, code.to_owned()), "{path}");
     }
-    let statuses = json!({"404": 1, "405": 1, "501": 1});
+    let statuses = json!({"404": 1, "405": 1, "501": 2});
     assert_eq!(served.journal().await["requests_by_status"], statuses);
 }

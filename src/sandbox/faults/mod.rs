@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Operation, Target};
+use crate::sandbox::operation::{Operation, Place};
 
 /// One rule, as written in `PUT /sandbox/faults`. What is left out matches everything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub(super) struct FaultRule {
     project: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     environment: Option<String>,
+    /// The metric or segment in the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     /// Strikes only bodies that hold this text once decompressed: a poison event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body_contains: Option<String>,
@@ -51,6 +54,8 @@ pub(super) enum FaultAction {
     CutBeforeAccept,
     /// Takes nothing and never answers; ends when the client gives up.
     Hang,
+    /// Answers 409 `optimistic_locking_error`, as if another writer had come in between.
+    Conflict,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,7 +84,7 @@ pub(super) struct FaultRuleError {
 #[derive(Debug)]
 pub(super) struct FaultSubject<'a> {
     pub(super) operation: Operation,
-    pub(super) target: &'a Target,
+    pub(super) place: &'a Place,
     /// The uncompressed body, if there is a readable one.
     pub(super) body: Option<&'a [u8]>,
 }
@@ -191,16 +196,22 @@ impl FaultRule {
             | FaultAction::Delay { .. }
             | FaultAction::CutAfterAccept
             | FaultAction::CutBeforeAccept
-            | FaultAction::Hang => None,
+            | FaultAction::Hang
+            | FaultAction::Conflict => None,
         }
     }
 
     fn matches(&self, subject: &FaultSubject<'_>) -> bool {
         self.operation.is_none_or(|operation| operation == subject.operation)
-            && self.project.as_ref().is_none_or(|project| *project == subject.target.project)
-            && self.environment.as_ref().is_none_or(|name| *name == subject.target.environment)
+            && wants(self.project.as_ref(), subject.place.project.as_ref())
+            && wants(self.environment.as_ref(), subject.place.environment.as_ref())
+            && wants(self.key.as_ref(), subject.place.key.as_ref())
             && self.body_contains.as_ref().is_none_or(|text| holds(subject.body, text))
     }
+}
+
+fn wants(wanted: Option<&String>, found: Option<&String>) -> bool {
+    wanted.is_none() || wanted == found
 }
 
 fn holds(body: Option<&[u8]>, text: &str) -> bool {
@@ -217,6 +228,7 @@ impl FaultAction {
             Self::CutAfterAccept => "cut_after_accept",
             Self::CutBeforeAccept => "cut_before_accept",
             Self::Hang => "hang",
+            Self::Conflict => "conflict",
         }
     }
 }
@@ -241,98 +253,4 @@ impl Dice {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn faults(rules: &str) -> Faults {
-        let mut faults = Faults::new(7);
-        faults.replace(serde_json::from_str(rules).expect("rules")).expect("valid");
-        faults
-    }
-
-    fn target(environment: &str) -> Target {
-        Target { project: "shop".to_owned(), environment: environment.to_owned() }
-    }
-
-    fn strike(faults: &mut Faults, environment: &str, body: &str) -> Vec<&'static str> {
-        let target = target(environment);
-        let body = Some(body.as_bytes());
-        let subject = FaultSubject { operation: Operation::MetricImport, target: &target, body };
-        faults.strike(&subject).kinds
-    }
-
-    #[test]
-    fn times_are_spent_by_matching_requests_only_f1() {
-        let mut faults = faults(
-            r#"[{"operation":"metric_import","environment":"test","times":2,"action":{"kind":"hang"}}]"#,
-        );
-        assert!(strike(&mut faults, "production", "").is_empty());
-        assert_eq!(strike(&mut faults, "test", ""), ["hang"]);
-        assert_eq!(strike(&mut faults, "test", ""), ["hang"]);
-        assert!(strike(&mut faults, "test", "").is_empty());
-        let shown = serde_json::to_value(faults.rules()).expect("json");
-        assert_eq!(shown[0]["remaining"], 0);
-        assert_eq!(shown[0]["applied"], 2);
-        assert_eq!(shown[0]["times"], 2);
-        assert_eq!(shown[0]["action"]["kind"], "hang");
-    }
-
-    #[test]
-    fn delays_add_up_and_the_first_other_rule_ends_the_search() {
-        let mut faults = faults(
-            r#"[{"action":{"kind":"delay","ms":5}},{"action":{"kind":"delay","ms":6}},
-                {"action":{"kind":"status","status":503}},{"action":{"kind":"hang"}}]"#,
-        );
-        let target = target("test");
-        let subject =
-            FaultSubject { operation: Operation::MetricImport, target: &target, body: None };
-        let struck = faults.strike(&subject);
-        assert_eq!(struck.delay, Duration::from_millis(11));
-        assert_eq!(struck.kinds, ["delay", "delay", "status"]);
-        assert!(matches!(struck.action, Some(FaultAction::Status(_))));
-    }
-
-    #[test]
-    fn poison_strikes_only_bodies_that_hold_it() {
-        let mut faults =
-            faults(r#"[{"body_contains":"u-666","action":{"kind":"status","status":400}}]"#);
-        assert!(strike(&mut faults, "test", "u-66").is_empty());
-        assert_eq!(strike(&mut faults, "test", "a u-666 b"), ["status"]);
-    }
-
-    #[test]
-    fn probability_is_about_right_and_repeatable_f2() {
-        let run = || {
-            let mut faults = faults(r#"[{"probability":0.25,"action":{"kind":"hang"}}]"#);
-            (0..4000).map(|_| strike(&mut faults, "t", "").len()).collect::<Vec<_>>()
-        };
-        let struck = run();
-        assert_eq!(struck, run());
-        let hits: usize = struck.iter().sum();
-        assert!((850..1150).contains(&hits), "{hits}");
-    }
-
-    #[test]
-    fn wrong_rules_leave_the_old_ones_in_force() {
-        let mut faults = faults(r#"[{"action":{"kind":"hang"}}]"#);
-        for wrong in [
-            r#"[{"action":{"kind":"hang"}},{"action":{"kind":"status","status":200}}]"#,
-            r#"[{"probability":1.5,"action":{"kind":"hang"}}]"#,
-            r#"[{"body_contains":"","action":{"kind":"hang"}}]"#,
-        ] {
-            faults.replace(serde_json::from_str(wrong).expect("rules")).expect_err(wrong);
-        }
-        assert_eq!(faults.rules().len(), 1);
-    }
-
-    #[test]
-    fn unknown_fields_are_refused() {
-        for wrong in [
-            r#"{"tmies":1,"action":{"kind":"hang"}}"#,
-            r#"{"action":{"kind":"status","status":503,"retry_after":1}}"#,
-            r#"{"action":{"kind":"explode"}}"#,
-        ] {
-            serde_json::from_str::<FaultRule>(wrong).expect_err(wrong);
-        }
-    }
-}
+mod tests;
