@@ -60,6 +60,8 @@ pub struct Placeholder {
     pub text: &'static str,
     /// The same for a column of bytes, which JSON holds in base64.
     pub base64: &'static str,
+    /// The same for an array of numbers: the codes of the text's characters, as JSON.
+    pub codes: &'static str,
 }
 
 // === impl Op ===
@@ -143,8 +145,11 @@ impl Placeholder {
         text == self.text || text == self.base64
     }
 
-    /// Whether a JSON text is the placeholder: a string, or for an array, its only element.
+    /// Whether a JSON text is the placeholder: a string, for an array its only element, or the codes.
     pub fn is_json(&self, json: &str) -> bool {
+        if json == self.codes {
+            return true;
+        }
         let element = json.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let string = element.map_or(json, str::trim_ascii);
         let text = string.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -158,12 +163,12 @@ mod tests {
 
     #[test]
     fn a_placeholder_is_a_whole_string_or_an_only_element() {
-        let placeholder = Placeholder { text: "__none", base64: "X19ub25l" };
-        for json in [r#""__none""#, r#""X19ub25l""#, r#"["__none"]"#, r#"[ "X19ub25l" ]"#] {
+        let placeholder = Placeholder { text: "-no", base64: "LW5v", codes: "[45,110,111]" };
+        for json in [r#""-no""#, r#""LW5v""#, r#"["-no"]"#, r#"[ "LW5v" ]"#, "[45,110,111]"] {
             assert!(placeholder.is_json(json), "{json}");
         }
         for json in
-            ["__none", r#""__none_""#, r#"["__none","a"]"#, r#"[["__none"]]"#, "[]", "\"", "", "7"]
+            ["-no", r#""-no_""#, r#"["-no","a"]"#, r#"[["-no"]]"#, "[45,110]", "[]", "\"", "", "7"]
         {
             assert!(!placeholder.is_json(json), "{json}");
         }

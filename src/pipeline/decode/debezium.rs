@@ -2,7 +2,9 @@
 //!
 //! With `schemas.enable=true` the envelope is the `payload` beside a `schema` that is often three
 //! times as long; the schema is skipped, never parsed. A delete comes as two records, the `d`
-//! envelope and a tombstone with the same key: only the first one acts.
+//! envelope and a tombstone with the same key: only the first one acts. Its `before` is true as far as
+//! the database was told to keep it: with PostgreSQL's default `REPLICA IDENTITY` only the key is, and
+//! Debezium fills the columns that cannot be null with zeros, false and empty texts.
 //!
 //! Format: <https://debezium.io/documentation/reference/stable/connectors/postgresql.html>.
 
@@ -22,6 +24,8 @@ use crate::model::record::Record;
 pub(super) const UNAVAILABLE: Placeholder = Placeholder {
     text: "__debezium_unavailable_value",
     base64: "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==",
+    codes: "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,\
+            97,108,117,101]",
 };
 
 /// The members of an envelope, and those that tell Debezium's own records from one.

@@ -12,8 +12,8 @@
 //!
 //! The added fields are columns of the row to a mapping: `$.row.__source_ts_ms`.
 //!
-//! Not here: another `add.fields.prefix` than `__`. Heartbeat, transaction and schema-change
-//! records, which the transformation leaves as they are: their topics are not the tables'.
+//! Not here: another `add.fields.prefix` than `__`. Heartbeats, messages, transactions and schema
+//! changes, which the transformation leaves as they are: their topics are not the tables'.
 //!
 //! Format: <https://debezium.io/documentation/reference/stable/transformations/event-flattening.html>.
 

@@ -6,7 +6,7 @@ use proptest::prelude::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::record::NoHeaders;
+use crate::model::record::{NoHeaders, OwnedRecord, Partition};
 
 /// An operation with Debezium's and Maxwell's words for it.
 const KINDS: [(Op, &str, &str); 4] = [
@@ -226,5 +226,109 @@ fn a_delete_and_its_tombstone_act_once_where_both_are_always_written() {
         assert!(matches!(decode(format, &delete).unwrap(), Decoded::Change(_)));
         let filtered = decode(format, &tombstone).unwrap();
         assert!(matches!(filtered, Decoded::Filtered(FilterReason::Tombstone)), "{format:?}");
+    }
+}
+
+/// Records that a real Debezium has emitted, see `tests/fixtures/debezium/README.md`.
+fn captured(variant: &str) -> Vec<OwnedRecord> {
+    let path = format!("{}/tests/fixtures/debezium/{variant}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let read = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let bytes = |name: &str| line[name].as_str().map(|text| text.as_bytes().to_vec());
+        OwnedRecord {
+            partition: Partition::new(line["topic"].as_str().unwrap(), 0),
+            offset: 0,
+            timestamp_ms: None,
+            key: bytes("key"),
+            value: bytes("value"),
+            headers: Vec::new(),
+        }
+    };
+    lines.lines().map(read).collect()
+}
+
+fn is_table(record: &OwnedRecord) -> bool {
+    record.partition.topic.starts_with("shop.public.")
+}
+
+#[test]
+fn every_envelope_that_debezium_emits_is_understood() {
+    for variant in ["plain", "schemas", "decimal-numeric", "incremental", "nulls-kept"] {
+        let (mut deletes, mut tombstones) = (Vec::new(), Vec::new());
+        for owned in captured(variant) {
+            let record = record(owned.key.as_deref(), owned.value.as_deref());
+            let topic = &*owned.partition.topic;
+            match (topic, decode(Format::Debezium, &record)) {
+                ("shop.notifications", Err(e)) => {
+                    assert_eq!(e.reason, RefusalReason::InvalidEnvelope);
+                }
+                ("shop.message", Ok(Decoded::Filtered(FilterReason::NoRow)))
+                | (
+                    "shop.transaction" | "__debezium-heartbeat.shop",
+                    Ok(Decoded::Filtered(FilterReason::Housekeeping)),
+                ) => {}
+                (_, Ok(Decoded::Change(change))) if is_table(&owned) => {
+                    assert!(change.row().is_some() && change.source.is_some());
+                    assert_eq!(seen(Format::Auto, &record), seen(Format::Debezium, &record));
+                    if change.op == Op::Delete {
+                        deletes.push((topic.to_owned(), owned.key.clone()));
+                    }
+                }
+                (_, Ok(Decoded::Filtered(FilterReason::Tombstone))) if is_table(&owned) => {
+                    tombstones.push((topic.to_owned(), owned.key.clone()));
+                }
+                (_, Ok(Decoded::Filtered(FilterReason::NoRow))) if is_table(&owned) => {
+                    assert!(owned.value.unwrap().windows(8).any(|w| w == b"\"op\":\"t\""));
+                }
+                (_, other) => panic!("{variant}: {topic}: {other:?}"),
+            }
+        }
+        assert_eq!(deletes, tombstones, "{variant}: each delete has its tombstone");
+    }
+}
+
+/// What happened to which row, in order. Rows of a table without a key cannot be told apart.
+fn story(variant: &str, format: Format) -> Vec<(String, Op, Value)> {
+    let tell = |owned: OwnedRecord| {
+        let record = record(owned.key.as_deref(), owned.value.as_deref());
+        match decode(format, &record).unwrap() {
+            Decoded::Change(change) if is_table(&owned) && owned.key.is_some() => {
+                Some((owned.partition.topic.to_string(), change.op, read(change.key)))
+            }
+            Decoded::Change(_) | Decoded::Filtered(_) => None,
+        }
+    };
+    // The heartbeats' own table changes with the clock.
+    let story = captured(variant).into_iter().filter_map(tell);
+    story.filter(|(topic, _, _)| topic != "shop.public.heartbeats").collect()
+}
+
+#[test]
+fn flattened_records_tell_what_their_envelopes_told() {
+    let told = story("plain", Format::Debezium);
+    assert!(told.iter().filter(|(_, op, _)| *op == Op::Delete).count() > 10);
+    for variant in ["flat-rewrite", "flat-tombstone", "flat-delete-to-tombstone"] {
+        assert_eq!(story(variant, Format::DebeziumFlat), told, "{variant}");
+        assert_eq!(story(variant, Format::Auto), told, "{variant}, found out per record");
+    }
+}
+
+#[test]
+fn what_postgresql_did_not_send_is_known_in_every_type() {
+    for (variant, format) in [("plain", Format::Debezium), ("flat-rewrite", Format::DebeziumFlat)] {
+        let update = captured(variant)
+            .into_iter()
+            .rfind(|record| &*record.partition.topic == "shop.public.toasted")
+            .unwrap();
+        let record = record(update.key.as_deref(), update.value.as_deref());
+        let Decoded::Change(change) = decode(format, &record).unwrap() else {
+            panic!("{variant}: filtered");
+        };
+        let placeholder = change.unavailable.unwrap();
+        let names = ["words", "document", "bytes", "list", "numbers", "touched"];
+        let found = members::members(change.row().unwrap(), &names).unwrap().found;
+        let absent = found.map(|json| placeholder.is_json(json.unwrap()));
+        assert_eq!(absent, [true, true, true, true, true, false], "{variant}");
     }
 }

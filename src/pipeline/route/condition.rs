@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::slice::from_ref;
 use std::sync::Arc;
 
 use cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr};
@@ -219,8 +218,26 @@ fn kind_of(value: &Value) -> String {
 impl CelJson<'_> {
     fn is_unavailable(self, value: &Value) -> bool {
         let Some(placeholder) = self.unavailable else { return false };
-        let only = if let Value::List(list) = value { list.as_slice() } else { from_ref(value) };
-        matches!(only, [Value::String(text)] if placeholder.is(text))
+        match value {
+            Value::String(text) => placeholder.is(text),
+            Value::List(list) => match list.as_slice() {
+                [Value::String(text)] => placeholder.is(text),
+                codes => {
+                    let text = placeholder.text.bytes().map(|code| Value::Int(code.into()));
+                    codes.len() == placeholder.text.len() && text.eq(codes.iter().cloned())
+                }
+            },
+            Value::Map(_)
+            | Value::Function(..)
+            | Value::Int(_)
+            | Value::UInt(_)
+            | Value::Float(_)
+            | Value::Bytes(_)
+            | Value::Bool(_)
+            | Value::Opaque(_)
+            | Value::Struct(_)
+            | Value::Null => false,
+        }
     }
 }
 
@@ -332,11 +349,11 @@ mod tests {
 
     #[test]
     fn what_the_source_did_not_send_is_absent() {
-        let placeholder = Placeholder { text: "__none", base64: "X19ub25l" };
-        let row = r#"{"t":"__none","b":"X19ub25l","a":["__none"],"o":["__none","x"],"n":1}"#;
+        let placeholder = Placeholder { text: "-no", base64: "LW5v", codes: "[45,110,111]" };
+        let row = r#"{"t":"-no","b":"LW5v","a":["-no"],"c":[45,110,111],"o":["-no","x"],"n":[45]}"#;
         let plain = change(Op::Update, row);
         let update = Change { unavailable: Some(&placeholder), ..plain };
-        for field in ["t", "b", "a"] {
+        for field in ["t", "b", "a", "c"] {
             let condition = Condition::compile(&format!("has(row.{field})")).unwrap();
             assert_eq!(condition.holds(&update), Ok(false), "{field}");
             assert_eq!(condition.holds(&plain), Ok(true), "{field}");
