@@ -22,6 +22,7 @@ mod fields;
 mod interpolate;
 mod kafka;
 pub mod keys;
+mod metric;
 mod mistakes;
 mod raw;
 mod routes;

@@ -32,6 +32,7 @@ pub struct Metrics {
     /// What routes made of records: operations, and why not.
     pub operations: IntCounterVec,
     pub coalesced: IntCounter,
+    pub unchanged: IntCounter,
     pub filtered: IntCounterVec,
     pub dead_letters: IntCounterVec,
     pub requests: IntCounterVec,
@@ -97,6 +98,10 @@ impl Metrics {
             coalesced: d.counter(
                 "coalesced_total",
                 "Operations replaced by a newer one for the same member or metric before they were sent.",
+            )?,
+            unchanged: d.counter(
+                "unchanged_total",
+                "Metric definitions that were already as wanted, so that nothing was written.",
             )?,
             filtered: d.counters(
                 "filtered_total",

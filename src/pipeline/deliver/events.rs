@@ -92,9 +92,7 @@ impl EventLane {
         let bytes = batch.body.len();
         let EventBatch { partition, epoch, marks, .. } = batch;
         let settled = Settlement::Batch { partition, epoch, marks, bytes };
-        if self.courier.reports.settlements.send(settled).is_err() {
-            tracing::debug!("nobody waits for settlements any more");
-        }
+        self.courier.settle(settled);
     }
 
     fn refuse(&self, single: &EventBatch, refused: Refused) {
@@ -109,14 +107,11 @@ impl EventLane {
             reason: RefusalReason::RefusedByLaunchDarkly,
             stage: Stage::Deliver,
             route: None,
-            detail: format!("target {}: {detail}", self.courier.target),
+            detail: self.courier.detail(&detail),
             status,
             attempts,
         };
         let origin = DeadLetterOrigin::InKafka { sent: single.to_json() };
-        let letter = DeadLetter { origin, refusal, slot };
-        if self.courier.reports.dead_letters.send(letter).is_err() {
-            tracing::debug!("nobody writes dead letters any more");
-        }
+        self.courier.dead_letter(DeadLetter { origin, refusal, slot });
     }
 }
