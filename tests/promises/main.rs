@@ -7,7 +7,14 @@
 mod support;
 
 mod p1_one_outcome;
+mod p2_dead_letters;
 mod p2_nothing_lost;
+mod p2_offsets;
+mod p2_rebalance;
+mod p6_hints;
 mod p7_configuration_faults;
+mod p7_not_launchdarkly;
 mod p8_refused_at_start;
+mod p8_secrets;
 mod p9_clean_stop;
+mod p9_kafka_gone;

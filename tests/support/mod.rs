@@ -13,5 +13,7 @@ pub(crate) mod kafka;
 pub(crate) mod launchdarkly;
 pub(crate) mod maven;
 pub(crate) mod oracle;
+pub(crate) mod production;
 pub(crate) mod service;
+pub(crate) mod stranger;
 pub(crate) mod wait;

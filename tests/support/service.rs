@@ -66,6 +66,13 @@ log: {{ level: "info,ldsink=debug", format: json }}
     )
 }
 
+/// A configuration with properties for librdkafka, as in `heartbeat.interval.ms: 500`.
+pub(crate) fn with_properties(config: &str, properties: &str) -> String {
+    let line = "  startup_timeout: 20s\n";
+    assert!(config.contains(line), "no place for properties in:\n{config}");
+    config.replace(line, &format!("{line}  properties: {{ {properties} }}\n"))
+}
+
 /// One order as Debezium writes it. `id` is the identity the oracle looks for.
 pub(crate) fn order(op: &str, id: &str, total: &str) -> String {
     let row = format!(
@@ -113,6 +120,11 @@ impl Service {
             line.cloned().ok_or_else(|| format!("the log so far:\n{}", log.join("\n")))
         })
         .await
+    }
+
+    /// How many lines of the log contain this.
+    pub(crate) fn lines_with(&self, wanted: &str) -> usize {
+        self.log.borrow().iter().filter(|line| line.contains(wanted)).count()
     }
 
     /// The admin address, from the log.

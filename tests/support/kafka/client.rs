@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult,
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication, TopicResult,
 };
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
@@ -337,6 +338,23 @@ impl KafkaCluster {
         let name = unique_name(prefix);
         self.create_topic(&name, partitions, 1).await;
         name
+    }
+
+    /// Replaces all settings of a topic's own; what is left out goes back to its default. The broker
+    /// follows within moments.
+    pub(crate) async fn alter_topic(&self, name: &str, settings: &[(&str, &str)]) {
+        let wanted = settings
+            .iter()
+            .fold(AlterConfig::new(ResourceSpecifier::Topic(name)), |wanted, (key, value)| {
+                wanted.set(key, value)
+            });
+        let done = self.admin.0.alter_configs([&wanted], &patience()).await;
+        let results = done.unwrap_or_else(|error| panic!("cannot alter {name}: {error}"));
+        for result in results {
+            if let Err((_, code)) = result {
+                panic!("cannot alter {name}: {code}");
+            }
+        }
     }
 
     /// Deletes a topic and returns when the cluster no longer knows it.

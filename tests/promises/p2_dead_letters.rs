@@ -1,0 +1,171 @@
+//! P2 for dead letters: settled only after Kafka acknowledged them (X1), and whole (X2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::kafka::{KafkaCluster, NewRecord, StoredRecord, unique_name};
+use crate::support::launchdarkly::LaunchDarkly;
+use crate::support::oracle::{Expected, header};
+use crate::support::service::{Service, order, orders_config};
+use crate::support::wait::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The malformed record lies in the middle of what is produced first.
+const BAD: i64 = 300;
+const FIRST: usize = 600;
+const ALL: usize = 1_200;
+
+/// A service that meets a malformed record while the dead-letter topic cannot be written.
+struct Blocked {
+    kafka: Arc<KafkaCluster>,
+    sandbox: LaunchDarkly,
+    topic: String,
+    group: String,
+    expected: Expected,
+    service: Service,
+}
+
+impl Blocked {
+    async fn start(dead_letter_settings: &[(&str, &str)]) -> Self {
+        let kafka = KafkaCluster::shared().await;
+        let sandbox = LaunchDarkly::start().await;
+        let topic = kafka.unique_topic("orders", 1).await;
+        kafka.create_topic_with(&format!("{topic}.dead"), 1, 1, dead_letter_settings).await;
+        let group = unique_name("group");
+        let config = orders_config(kafka.bootstrap(), &topic, &group, sandbox.url());
+        let service = Service::start(&config);
+        let mut expected = Expected::default();
+        expected.dead.insert((0, BAD), "invalid_json");
+        Self { kafka, sandbox, topic, group, expected, service }
+    }
+
+    async fn produce(&mut self, range: std::ops::Range<usize>) {
+        let ids: Vec<_> = range.map(|n| (n, format!("e-{n}"))).collect();
+        let bad = usize::try_from(BAD).unwrap();
+        let records = ids.iter().map(|(n, id)| {
+            let value = if *n == bad { "{\"op\":".to_owned() } else { order("c", id, "1") };
+            NewRecord::to(0).key(id.as_str()).value(value)
+        });
+        self.kafka.produce(&self.topic, records).await;
+        self.expected
+            .delivered
+            .extend(ids.into_iter().filter(|(n, _)| *n != bad).map(|(_, id)| id));
+    }
+
+    async fn commits(&self, offset: i64) {
+        eventually(PATIENCE, &format!("offset {offset} to be committed"), async || {
+            let committed = self.committed().await;
+            if committed == Some(offset) { Ok(()) } else { Err(format!("{committed:?}")) }
+        })
+        .await;
+    }
+
+    async fn committed(&self) -> Option<i64> {
+        self.kafka.committed(&self.group, &self.topic).await[0].offset
+    }
+
+    /// What follows the malformed record is delivered, and progress waits for the letter all the same.
+    async fn waits(&mut self) {
+        self.produce(0..FIRST).await;
+        self.expected.hold(PATIENCE, &self.sandbox).await;
+        self.commits(BAD).await;
+        self.produce(FIRST..ALL).await;
+        self.expected.hold(PATIENCE, &self.sandbox).await;
+        assert_eq!(self.committed().await, Some(BAD), "nobody has acknowledged the letter");
+        assert!(self.kafka.read_all(&format!("{}.dead", self.topic)).await.is_empty());
+    }
+
+    /// The topic can be written again, so the letter is, and progress goes on.
+    async fn goes_on(self) {
+        let dead = format!("{}.dead", self.topic);
+        self.kafka.alter_topic(&dead, &[]).await;
+        let letters = self.expected.dead_letters(PATIENCE, &self.kafka, &dead).await;
+        assert_eq!(letters.len(), 1);
+        self.commits(i64::try_from(ALL).unwrap()).await;
+        let ready = async || self.service.ask("/ready").await.0 == 200;
+        eventually(PATIENCE, "readiness", ready).await;
+        let ended = self.service.stop().await;
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+        self.expected.account(&self.sandbox).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_waits_for_a_letter_that_the_topic_refuses() {
+    let mut blocked = Blocked::start(&[("max.message.bytes", "100")]).await;
+    blocked.waits().await;
+    blocked.service.says(PATIENCE, &["dead letters cannot be written"]).await;
+    let (status, body) = blocked.service.ask("/ready").await;
+    assert!(status == 503 && body.contains("dead_letter"), "{status} {body}");
+    assert!(blocked.service.metric("ldsink_dead_letter_failures_total", &[]).await >= 1.0);
+    blocked.goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_waits_for_a_letter_that_too_few_replicas_hold() {
+    let mut blocked = Blocked::start(&[("min.insync.replicas", "2")]).await;
+    blocked.waits().await;
+    blocked.goes_on().await;
+}
+
+/// A letter that was copied (refused by us) and one that was fetched again (refused by LaunchDarkly)
+/// are both the record as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_are_the_original_records() {
+    let kafka = KafkaCluster::shared().await;
+    let sandbox = LaunchDarkly::start().await;
+    let refusal = json!([{
+        "body_contains": "poison",
+        "action": { "kind": "status", "status": 400 }
+    }]);
+    sandbox.set_faults(refusal).await;
+    let topic = kafka.unique_topic("orders", 1).await;
+    let originals = [
+        ("invalid_json", b"not json \xff\x00".to_vec(), 1_700_000_000_123),
+        ("refused_by_launchdarkly", order("c", "poison", "1").into_bytes(), 1_600_000_000_456),
+    ]
+    .map(|(reason, value, timestamp)| {
+        let mut record = NewRecord::to(0)
+            .key([0, 0xfe, 7])
+            .value(value)
+            .timestamp(timestamp)
+            .header("trace", "t-1")
+            .header("trace", "t-2")
+            .header("bytes", [0xff, 0x00]);
+        record.headers.push(("null".to_owned(), None));
+        record.headers.push(("empty".to_owned(), Some(Vec::new())));
+        (reason, record)
+    });
+    let good = |id: &str| NewRecord::to(0).key(id).value(order("c", id, "1"));
+    let [(_, malformed), (_, poison)] = originals.clone();
+    kafka.produce(&topic, [good("e-0"), malformed, good("e-1"), poison, good("e-2")]).await;
+
+    let service = Service::start(&orders_config(
+        kafka.bootstrap(),
+        &topic,
+        &unique_name("group"),
+        sandbox.url(),
+    ));
+    let expected = Expected {
+        delivered: ["e-0", "e-1", "e-2"].map(str::to_owned).into(),
+        dead: [((0, 1), "invalid_json"), ((0, 3), "refused_by_launchdarkly")].into(),
+    };
+    expected.hold(PATIENCE, &sandbox).await;
+    let letters = expected.dead_letters(PATIENCE, &kafka, &format!("{topic}.dead")).await;
+    assert!(service.stop().await.status.success());
+
+    for (reason, original) in originals {
+        let is_its = |letter: &&StoredRecord| header(letter, "ldsink.reason") == reason;
+        let letter = letters.iter().find(is_its).unwrap();
+        assert_eq!(letter.key, original.key, "{reason}");
+        assert_eq!(letter.value, original.value, "{reason}");
+        assert_eq!(letter.timestamp, original.timestamp, "{reason}");
+        let (own, ours) = letter.headers.split_at(original.headers.len());
+        assert_eq!(own, original.headers, "{reason}");
+        assert!(ours.iter().all(|(name, _)| {
+            name.starts_with("ldsink.") || name.starts_with("__connect.errors.")
+        }));
+    }
+}

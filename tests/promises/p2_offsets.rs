@@ -1,0 +1,87 @@
+//! P2 when offsets do not lead where they did: a topic made anew, a position outside of the log.
+
+use std::time::Duration;
+
+use crate::support::kafka::{Committed, KafkaCluster, NewRecord, unique_name};
+use crate::support::launchdarkly::LaunchDarkly;
+use crate::support::oracle::Expected;
+use crate::support::service::{Ended, Service, order, orders_config, with_properties};
+use crate::support::wait::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn produce(kafka: &KafkaCluster, topic: &str, ids: &[String]) {
+    let records = ids.iter().map(|id| NewRecord::to(0).key(id.as_str()).value(order("c", id, "1")));
+    kafka.produce(topic, records).await;
+}
+
+async fn commits(kafka: &KafkaCluster, group: &str, topic: &str, offset: i64) {
+    eventually(PATIENCE, &format!("offset {offset} to be committed"), async || {
+        let committed = kafka.committed(group, topic).await;
+        if committed[0].offset == Some(offset) { Ok(()) } else { Err(format!("{committed:?}")) }
+    })
+    .await;
+}
+
+/// The new records begin at offset 0 again, and the service has settled that offset once already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_deleted_and_created_again() {
+    let kafka = KafkaCluster::shared().await;
+    let sandbox = LaunchDarkly::start().await;
+    let topic = kafka.unique_topic("orders", 1).await;
+    let group = unique_name("group");
+    let config = orders_config(kafka.bootstrap(), &topic, &group, sandbox.url());
+    // The client looks at its topics every minute by default.
+    let config = with_properties(&config, "topic.metadata.refresh.interval.ms: 1000");
+    let before: Vec<String> = (0..1_000).map(|n| format!("before-{n}")).collect();
+    let after: Vec<String> = (0..1_200).map(|n| format!("after-{n}")).collect();
+
+    produce(&kafka, &topic, &before).await;
+    let service = Service::start(&config);
+    commits(&kafka, &group, &topic, 1_000).await;
+    kafka.delete_topic(&topic).await;
+    kafka.create_topic(&topic, 1, 1).await;
+    produce(&kafka, &topic, &after).await;
+
+    let delivered = before.into_iter().chain(after).collect();
+    let expected = Expected { delivered, ..Expected::default() };
+    expected.hold(PATIENCE, &sandbox).await;
+    commits(&kafka, &group, &topic, 1_200).await;
+    let ended = service.stop().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    expected.account(&sandbox).await;
+}
+
+/// `auto.offset.reset: error` says that a position must not be guessed. A service that went on would
+/// sit there, alive and ready, and never read a record again.
+async fn a_service_without_a_position_ends(committed: Option<i64>) {
+    let kafka = KafkaCluster::shared().await;
+    let sandbox = LaunchDarkly::start().await;
+    let topic = kafka.unique_topic("orders", 1).await;
+    let group = unique_name("group");
+    produce(&kafka, &topic, &["e-0".to_owned()]).await;
+    if let Some(offset) = committed {
+        let at = Committed { partition: 0, offset: Some(offset), metadata: String::new() };
+        kafka.commit(&group, &topic, [at]).await;
+    }
+    let config = orders_config(kafka.bootstrap(), &topic, &group, sandbox.url());
+    let service = Service::start(&with_properties(&config, "auto.offset.reset: error"));
+    let Ended { status, log } = service.ended(Duration::from_secs(20)).await;
+    assert!(status.code().is_some_and(|code| code != 0), "{status}: {log}");
+    let said = log.lines().find(|line| line.contains("\"ERROR\"")).unwrap_or_default();
+    for part in [topic.as_str(), "auto.offset.reset"] {
+        assert!(said.contains(part), "{part:?} is not in the error:\n{log}");
+    }
+    let after = kafka.committed(&group, &topic).await;
+    assert_eq!(after[0].offset, committed, "the position is the user's to mend");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_outside_of_the_log_ends_the_service_when_told_so() {
+    a_service_without_a_position_ends(Some(5_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_position_at_all_ends_the_service_when_told_so() {
+    a_service_without_a_position_ends(None).await;
+}
