@@ -103,11 +103,27 @@ async fn progress_waits_for_a_letter_that_the_topic_refuses() {
     blocked.goes_on().await;
 }
 
+/// Somebody deletes the dead-letter topic after a first letter was written, and creates it again. The
+/// producer has counted its letters in the old one.
 #[tokio::test(flavor = "multi_thread")]
-async fn progress_waits_for_a_letter_that_too_few_replicas_hold() {
-    let mut blocked = Blocked::start(&[("min.insync.replicas", "2")]).await;
-    blocked.waits().await;
-    blocked.goes_on().await;
+async fn progress_waits_for_a_letter_whose_topic_was_deleted() {
+    let mut blocked = Blocked::start(&[]).await;
+    let dead = format!("{}.dead", blocked.topic);
+    let first = NewRecord::to(0).value("not json");
+    blocked.kafka.produce(&blocked.topic, [first]).await;
+    blocked.commits(1).await;
+    assert_eq!(blocked.kafka.read_all(&dead).await.len(), 1);
+    blocked.kafka.delete_topic(&dead).await;
+
+    blocked.produce(0..FIRST).await;
+    blocked.expected.hold(PATIENCE, &blocked.sandbox).await;
+    blocked.commits(BAD + 1).await;
+    blocked.kafka.create_topic(&dead, 1, 1).await;
+    blocked.expected.dead = [((0, BAD + 1), "invalid_json")].into();
+    blocked.expected.dead_letters(PATIENCE, &blocked.kafka, &dead).await;
+    blocked.commits(i64::try_from(FIRST).unwrap() + 1).await;
+    let ended = blocked.service.stop().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
 }
 
 /// A letter that was copied (refused by us) and one that was fetched again (refused by LaunchDarkly)
