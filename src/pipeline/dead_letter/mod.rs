@@ -90,8 +90,11 @@ impl DeadLetters {
             let Some(letter) = letters.recv().await else { break };
             let stage = Arc::clone(&self);
             tasks.spawn("dead_letter", async move {
+                let fence = letter.slot.fence.clone();
                 tokio::select! {
                     () = stage.write(letter) => {}
+                    // Whoever reads the record now writes its dead letter, too.
+                    () = fence.fallen() => {}
                     () = stage.abandoned.cancelled() => {}
                 }
                 drop(slot);
