@@ -330,6 +330,7 @@ fn remedy(operation: &str, status: u16) -> String {
              need approval, let the role bypass it"
         ),
         404 => format!("check `project` and `environment`, and `instance` or {address}"),
+        200..=299 => format!("something else than LaunchDarkly answers at {address}; mend it"),
         300..=399 => format!("{address} answers with a redirect; set it to the final address"),
         _ => format!("check {address}; if it is LaunchDarkly's, report this as a fault of ldsink"),
     }
