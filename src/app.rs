@@ -131,7 +131,7 @@ struct Running {
 impl Running {
     async fn run(self, shutdown: Shutdown) -> Result<Stopped, AppError> {
         tokio::select! {
-            checked = self.check_kafka() => checked?,
+            checked = self.check_kafka(shutdown.requested.clone()) => checked?,
             () = shutdown.requested.cancelled() => return Ok(Stopped::Clean),
         }
         let (settle, settlements) = channel();
@@ -144,7 +144,7 @@ impl Running {
         self.run_source(path, shutdown).await
     }
 
-    async fn check_kafka(&self) -> Result<(), AppError> {
+    async fn check_kafka(&self, stop: CancellationToken) -> Result<(), AppError> {
         let settings = self.config.kafka.clone();
         let needs = Needs {
             topics: self.config.pipeline.topics(),
@@ -159,7 +159,7 @@ impl Running {
         );
         let (tell, told) = oneshot::channel();
         self.tasks.spawn_blocking("kafka_check", move || {
-            if tell.send(check(&settings, &needs)).is_err() {
+            if tell.send(check(&settings, &needs, &stop)).is_err() {
                 tracing::debug!("stopped while kafka was being checked");
             }
         });

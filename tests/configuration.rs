@@ -146,7 +146,7 @@ fn what_is_not_one_yaml_document_is_refused() {
     appended(
         "batch: {",
         &["18:1: is not YAML: while parsing a node, did not find expected node content; \
-           check indents and quotes"],
+           check indents and quotes; within { } and [ ], quote \"${VARIABLES}\""],
     );
     appended(
         "batch: &a { max_events: 1 }",

@@ -8,12 +8,15 @@ mod run;
 mod sandbox;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::kafka::connection::compiled_in;
+use crate::config::Config;
+use crate::kafka::connection::{compiled_in, mistaken_properties};
 use crate::runtime::shutdown::{Shutdown, StopSignals};
+use crate::telemetry::logging::Chain;
 
 /// How a command ends, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +113,7 @@ async fn execute(command: Command) -> Exit {
         Command::Check(args) => check::check(&args),
         Command::Sandbox(args) => sandbox::serve(args, shutdown).await,
         Command::Health(args) => health::ask(&args).await,
-        Command::Completions(args) => completions::print(&args),
+        Command::Completions(args) => completions::complete(&args),
     }
 }
 
@@ -122,6 +125,19 @@ fn listen() -> std::io::Result<Shutdown> {
     #[expect(clippy::disallowed_methods, reason = "the signal listener belongs to the process")]
     tokio::spawn(listening);
     Ok(shutdown)
+}
+
+/// Loads a configuration and tells every mistake in it, those that only librdkafka knows included.
+fn load(file: &Path) -> Result<Config, Exit> {
+    let config = Config::load(file).map_err(|error| {
+        say(&Chain(&error).to_string());
+        Exit::Usage
+    })?;
+    let mistaken = mistaken_properties(&config.kafka);
+    for error in &mistaken {
+        say(&format!("{}: kafka.properties: {error}", file.display()));
+    }
+    if mistaken.is_empty() { Ok(config) } else { Err(Exit::Usage) }
 }
 
 /// Prints a result to stdout.

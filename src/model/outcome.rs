@@ -33,8 +33,6 @@ pub enum FilterReason {
     When,
     /// A row was deleted, and the metric route ignores that.
     DeleteIgnored,
-    /// No route matched and `unmatched: ignore` is set.
-    Unmatched,
 }
 
 /// Why a record is refused. The catalogue is public: it is in the README and in every dead letter.
@@ -126,14 +124,8 @@ impl Outcome {
 // === impl FilterReason ===
 
 impl FilterReason {
-    pub const ALL: [Self; 6] = [
-        Self::Tombstone,
-        Self::NoRow,
-        Self::Housekeeping,
-        Self::When,
-        Self::DeleteIgnored,
-        Self::Unmatched,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Tombstone, Self::NoRow, Self::Housekeeping, Self::When, Self::DeleteIgnored];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -142,7 +134,6 @@ impl FilterReason {
             Self::Housekeeping => "housekeeping",
             Self::When => "when",
             Self::DeleteIgnored => "delete_ignored",
-            Self::Unmatched => "unmatched",
         }
     }
 }

@@ -50,6 +50,7 @@ pub struct Metrics {
     pub commits: IntCounterVec,
     pub rebalances: IntCounterVec,
     pub drain_timeouts: IntCounter,
+    pub offset_resets: IntCounter,
     pub consumer_lag: IntGaugeVec,
     pub dead_letter_failures: IntCounter,
     pub last_commit_seconds: Gauge,
@@ -171,6 +172,10 @@ impl Metrics {
             drain_timeouts: d.counter(
                 "drain_timeouts_total",
                 "Drains that did not finish within the deadline; their records are read again.",
+            )?,
+            offset_resets: d.counter(
+                "offset_resets_total",
+                "Partitions whose offsets began again, because the topic was made anew or cut off.",
             )?,
             consumer_lag: d.gauges(
                 "consumer_lag_records",

@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
 use crate::model::outcome::DeadLetter;
-use crate::model::progress::Settlement;
+use crate::model::progress::{Fence, Settlement};
 use crate::pipeline::settings::DeliverySettings;
 use crate::resilience::gate::Gate;
 use crate::resilience::quota::RequestQuota;
@@ -92,8 +94,13 @@ impl Courier {
         Self { target, operation, settings, quota, gate, failures, reports, abandoned }
     }
 
-    /// Makes a request until there is an answer that settles it.
-    pub(super) async fn carry<T, F, R>(&self, request: F) -> Result<Answered<T>, Abandoned>
+    /// Makes a request until there is an answer that settles it, or until one of the fences falls on
+    /// whose behalf it is made.
+    pub(super) async fn carry<T, F, R>(
+        &self,
+        request: F,
+        fences: &[Fence],
+    ) -> Result<Answered<T>, Abandoned>
     where
         F: Fn() -> R + Sync,
         R: Future<Output = Result<T, ApiError>> + Send,
@@ -104,7 +111,7 @@ impl Courier {
         loop {
             let answer = tokio::select! {
                 answer = self.attempt(&request) => answer,
-                () = self.abandoned.cancelled() => return Err(Abandoned),
+                () = self.ended(fences) => return Err(Abandoned),
             };
             attempts += 1;
             let error = match answer {
@@ -125,15 +132,25 @@ impl Courier {
             };
             let labels = [self.target.as_str(), self.operation, error.class.as_str()];
             self.reports.metrics.retries.with_label_values(&labels).inc();
-            self.pause(pause).await?;
+            self.pause(pause, fences).await?;
         }
     }
 
     /// Waits, unless nobody waits for the answer any more.
-    pub(super) async fn pause(&self, pause: Duration) -> Result<(), Abandoned> {
+    pub(super) async fn pause(&self, pause: Duration, fences: &[Fence]) -> Result<(), Abandoned> {
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
-            () = self.abandoned.cancelled() => Err(Abandoned),
+            () = self.ended(fences) => Err(Abandoned),
+        }
+    }
+
+    /// Waits until nobody waits for the answer any more.
+    async fn ended(&self, fences: &[Fence]) {
+        // A batch is on behalf of few assignments: of one, or of those that feed a segment.
+        let mut falls: FuturesUnordered<_> = fences.iter().map(Fence::fallen).collect();
+        tokio::select! {
+            () = self.abandoned.cancelled() => {}
+            Some(()) = falls.next() => {}
         }
     }
 
@@ -142,6 +159,7 @@ impl Courier {
         &self,
         part: &str,
         reason: &str,
+        fences: &[Fence],
     ) -> Result<(), Abandoned> {
         if self.reports.health.fault(part, reason) {
             tracing::error!(
@@ -151,7 +169,7 @@ impl Courier {
                 "a lane waits for a fault of the configuration to be mended"
             );
         }
-        self.pause(self.settings.probe_interval).await
+        self.pause(self.settings.probe_interval, fences).await
     }
 
     /// What a person had to mend is mended.
@@ -312,6 +330,7 @@ fn remedy(operation: &str, status: u16) -> String {
              need approval, let the role bypass it"
         ),
         404 => format!("check `project` and `environment`, and `instance` or {address}"),
+        200..=299 => format!("something else than LaunchDarkly answers at {address}; mend it"),
         300..=399 => format!("{address} answers with a redirect; set it to the final address"),
         _ => format!("check {address}; if it is LaunchDarkly's, report this as a fault of ldsink"),
     }

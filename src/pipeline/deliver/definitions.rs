@@ -21,7 +21,7 @@ use crate::launchdarkly::definition::{Difference, difference, validate};
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::model::operation::{LaneKey, MetricBatch, MetricIntent};
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
-use crate::model::progress::Settlement;
+use crate::model::progress::{Fence, Settlement};
 use crate::resilience::retry::RetryPauses;
 
 /// The name of these lanes' operation.
@@ -48,6 +48,15 @@ struct Known {
     definition: Map<String, Value>,
 }
 
+/// A definition to be applied.
+#[derive(Clone, Copy)]
+struct Work<'w> {
+    metric: &'w Arc<str>,
+    intent: &'w MetricIntent,
+    desired: &'w Map<String, Value>,
+    fences: &'w [Fence],
+}
+
 /// How one pass over a definition ended.
 enum Pass {
     /// It is as wanted; the definition to remember, if one was seen.
@@ -67,7 +76,20 @@ impl DefinitionLanes {
         let lane = LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) };
         let desired = desired(&batch);
         let mut slots = batch.slots;
-        if let Some((reason, refused)) = self.apply(&batch.metric, &batch.intent, &desired).await?
+        let fences: Vec<Fence> = slots.last().map(|slot| slot.fence.clone()).into_iter().collect();
+        let work = Work {
+            metric: &batch.metric,
+            intent: &batch.intent,
+            desired: &desired,
+            fences: &fences,
+        };
+        let applied = self.apply(work).await;
+        let Ok(applied) = applied else {
+            // Somebody else sends this definition now; what waits behind it may go on.
+            self.courier.settle(Settlement::Keyed { lane, accepted: Vec::new() });
+            return applied.map(drop);
+        };
+        if let Some((reason, refused)) = applied
             && let Some(newest) = slots.pop()
         {
             let sent = Bytes::from(Value::Object(desired).to_string());
@@ -88,12 +110,8 @@ impl DefinitionLanes {
         Ok(())
     }
 
-    async fn apply(
-        &self,
-        metric: &Arc<str>,
-        intent: &MetricIntent,
-        desired: &Map<String, Value>,
-    ) -> Result<Option<(RefusalReason, Refused)>, Abandoned> {
+    async fn apply(&self, work: Work<'_>) -> Result<Option<(RefusalReason, Refused)>, Abandoned> {
+        let Work { metric, intent, desired, fences } = work;
         if matches!(intent, MetricIntent::Upsert(_))
             && let Err(error) = validate(desired)
         {
@@ -110,25 +128,21 @@ impl DefinitionLanes {
         let settings = &self.courier.settings;
         let mut pauses = RetryPauses::new(settings.retry_initial, settings.retry_max);
         loop {
-            match self.pass(metric, intent, desired).await? {
+            match self.pass(work).await? {
                 Pass::Settled(definition) => {
                     self.remember(metric, definition);
                     return Ok(None);
                 }
                 Pass::Refused(reason, refused) => return Ok(Some((reason, refused))),
-                Pass::Again => self.courier.pause(pauses.next(None)).await?,
+                Pass::Again => self.courier.pause(pauses.next(None), fences).await?,
             }
         }
     }
 
     /// Reads, compares, and creates or patches once.
-    async fn pass(
-        &self,
-        metric: &Arc<str>,
-        intent: &MetricIntent,
-        desired: &Map<String, Value>,
-    ) -> Result<Pass, Abandoned> {
-        let found = match self.courier.carry(|| self.client.get(metric)).await? {
+    async fn pass(&self, work: Work<'_>) -> Result<Pass, Abandoned> {
+        let Work { metric, intent, desired, fences } = work;
+        let found = match self.courier.carry(|| self.client.get(metric), fences).await? {
             Answered::Accepted(answer) => answer.value,
             Answered::Refused(refused) => return Ok(refused_pass(refused)),
         };
@@ -136,7 +150,7 @@ impl DefinitionLanes {
             return match intent {
                 // What is not there need not be archived.
                 MetricIntent::Archive => Ok(Pass::Settled(None)),
-                MetricIntent::Upsert(_) => self.create(desired).await,
+                MetricIntent::Upsert(_) => self.create(desired, fences).await,
             };
         };
         match difference(&current, desired) {
@@ -154,7 +168,7 @@ impl DefinitionLanes {
             )),
             Difference::Patch(patch) => {
                 let request = || async { unless_conflict(self.client.patch(metric, &patch).await) };
-                Ok(match self.courier.carry(request).await? {
+                Ok(match self.courier.carry(request, fences).await? {
                     Answered::Accepted(Some(answer)) if answer.value == Written::Done => {
                         Pass::Settled(None)
                     }
@@ -165,8 +179,12 @@ impl DefinitionLanes {
         }
     }
 
-    async fn create(&self, desired: &Map<String, Value>) -> Result<Pass, Abandoned> {
-        Ok(match self.courier.carry(|| self.client.create(desired)).await? {
+    async fn create(
+        &self,
+        desired: &Map<String, Value>,
+        fences: &[Fence],
+    ) -> Result<Pass, Abandoned> {
+        Ok(match self.courier.carry(|| self.client.create(desired), fences).await? {
             Answered::Accepted(answer) => match answer.value {
                 // What a creation does not take (the maintainer) is patched by another pass.
                 Creation::Created(made) if difference(&made, desired) == Difference::Equal => {

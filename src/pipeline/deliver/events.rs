@@ -74,7 +74,8 @@ impl EventLane {
     async fn send(&self, batch: &EventBatch) -> Result<Answered<()>, Abandoned> {
         let payload_id = batch.payload_id(&self.courier.target);
         let body = self.client.body(batch.to_json());
-        self.courier.carry(|| self.client.import(&body, payload_id, clock::now_ms)).await
+        let request = || self.client.import(&body, payload_id, clock::now_ms);
+        self.courier.carry(request, std::slice::from_ref(&batch.fence)).await
     }
 
     fn settle(&self, batch: EventBatch) {
@@ -102,6 +103,7 @@ impl EventLane {
             epoch: single.epoch,
             offset: single.first_offset(),
             bytes: single.body.len(),
+            fence: single.fence.clone(),
         };
         let refusal = Refusal {
             reason: RefusalReason::RefusedByLaunchDarkly,

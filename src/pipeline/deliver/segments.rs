@@ -25,7 +25,7 @@ use crate::model::operation::{
     Intent, LaneKey, Member, MemberList, Membership, SegmentBatch, SegmentKind,
 };
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
-use crate::model::progress::{Settlement, Slot};
+use crate::model::progress::{Fence, Settlement, Slot};
 
 /// The name of these lanes' operation.
 pub const OPERATION: &str = "segment_member";
@@ -37,8 +37,17 @@ pub struct SegmentLanes {
     courier: Courier,
 }
 
-/// The slots of a batch's members, each until it is settled.
-type Open = HashMap<String, Vec<Slot>>;
+/// A batch on its way.
+struct Work {
+    batch: SegmentBatch,
+    /// The slots of each member until they are settled.
+    open: HashMap<String, Vec<Slot>>,
+    accepted: Vec<Slot>,
+    /// What is still to be written, the next one last.
+    writes: Vec<MemberWrite>,
+    /// Of the assignments it is on behalf of.
+    fences: Vec<Fence>,
+}
 
 /// What stands in the way of a segment, found after a refusal or an absence.
 enum Obstacle {
@@ -55,64 +64,78 @@ impl SegmentLanes {
 
     /// Applies a batch and reports its end.
     pub(super) async fn deliver(&self, batch: SegmentBatch) -> Result<(), Abandoned> {
-        let changes = changes_of(&batch.intents);
-        let mut open: Open =
-            batch.intents.iter().map(|i| (i.part.0.clone(), i.slots.clone())).collect();
-        let mut accepted = Vec::new();
-        let mut writes: Vec<MemberWrite> = self.prepare(&batch, &changes);
-        writes.reverse();
-        while let Some(write) = writes.pop() {
-            match self.courier.carry(|| self.client.write(&write)).await? {
+        let lane = LaneKey::Segment { target: batch.target, key: Arc::clone(&batch.segment) };
+        let mut work = Work::new(batch);
+        loop {
+            self.prepare_all(&mut work);
+            let ended = self.write_all(&mut work).await;
+            // When a fence fell, what was on its behalf is somebody else's now; the rest goes on.
+            if ended.is_ok() || !work.drop_fallen() {
+                // Every member that LaunchDarkly took is in `accepted`; of an abandoned batch the
+                // others stay open, so their records are read again.
+                let accepted = std::mem::take(&mut work.accepted);
+                self.courier.settle(Settlement::Keyed { lane, accepted });
+                return ended;
+            }
+        }
+    }
+
+    async fn write_all(&self, work: &mut Work) -> Result<(), Abandoned> {
+        while let Some(write) = work.writes.pop() {
+            let answer = self.courier.carry(|| self.client.write(&write), &work.fences).await?;
+            match answer {
                 Answered::Accepted(answer) if answer.value == Written::Done => {
-                    self.courier.heal(&fault_name(&batch));
-                    for (member, _) in write.changes().members() {
-                        accepted.extend(open.remove(member).into_iter().flatten());
-                    }
+                    self.courier.heal(&work.fault_name());
+                    work.accept(&write);
                 }
                 Answered::Accepted(_absent) => {
-                    if self.create(&batch).await? || self.wait_if_fixed(&batch).await? {
-                        writes.push(write);
+                    let there = self.create(work).await? || self.wait_if_fixed(work).await?;
+                    let missing = "the segment does not exist".to_owned();
+                    let refused = Refused { status: Some(404), detail: missing, attempts: 1 };
+                    if there {
+                        work.writes.push(write);
                     } else {
-                        let refused = Refused {
-                            status: Some(404),
-                            detail: "the segment does not exist".to_owned(),
-                            attempts: 1,
-                        };
-                        self.refuse(&batch, &write, &mut open, &mut accepted, &refused);
+                        self.refuse(work, &write, &refused);
                     }
                 }
-                Answered::Refused(refused) => {
-                    match self.obstacle(&batch).await? {
-                        Obstacle::None => {}
-                        Obstacle::Missing | Obstacle::OtherKind(_)
-                            if self.wait_if_fixed(&batch).await? =>
-                        {
-                            writes.push(write);
-                            continue;
-                        }
-                        Obstacle::Missing | Obstacle::OtherKind(_) => {
-                            self.refuse(&batch, &write, &mut open, &mut accepted, &refused);
-                            continue;
-                        }
-                    }
-                    match halves(write.changes()) {
-                        Some((head, tail)) => {
-                            for half in [tail, head] {
-                                let mut parts = self.prepare(&batch, &half);
-                                parts.reverse();
-                                writes.extend(parts);
-                            }
-                        }
-                        None => self.refuse(&batch, &write, &mut open, &mut accepted, &refused),
-                    }
+                Answered::Refused(refused) => self.isolate(work, write, &refused).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out what a refusal is about: the segment as a whole, or one of the members.
+    async fn isolate(
+        &self,
+        work: &mut Work,
+        write: MemberWrite,
+        refused: &Refused,
+    ) -> Result<(), Abandoned> {
+        let obstacle = self.obstacle(work).await?;
+        match (obstacle, halves(write.changes())) {
+            (Obstacle::None, Some((head, tail))) => {
+                for half in [tail, head] {
+                    let parts = self.prepare(&work.batch, &half);
+                    work.writes.extend(parts.into_iter().rev());
+                }
+            }
+            (Obstacle::None, None) => self.refuse(work, &write, refused),
+            (Obstacle::Missing | Obstacle::OtherKind(_), _) => {
+                if self.wait_if_fixed(work).await? {
+                    work.writes.push(write);
+                } else {
+                    self.refuse(work, &write, refused);
                 }
             }
         }
-        // A member whose key is on no list of the request form (none today) must not be forgotten.
-        accepted.extend(open.into_values().flatten());
-        let lane = LaneKey::Segment { target: batch.target, key: Arc::clone(&batch.segment) };
-        self.courier.settle(Settlement::Keyed { lane, accepted });
         Ok(())
+    }
+
+    fn prepare_all(&self, work: &mut Work) {
+        let changes = changes_of(&work.batch.intents);
+        if !changes.is_empty() {
+            work.writes = self.prepare(&work.batch, &changes).into_iter().rev().collect();
+        }
     }
 
     fn prepare(&self, batch: &SegmentBatch, changes: &MemberChanges) -> Vec<MemberWrite> {
@@ -139,7 +162,8 @@ impl SegmentLanes {
     }
 
     /// Creates the segment, if that is wanted. Gives whether it is there now.
-    async fn create(&self, batch: &SegmentBatch) -> Result<bool, Abandoned> {
+    async fn create(&self, work: &Work) -> Result<bool, Abandoned> {
+        let batch = &work.batch;
         let (Some(creation), false) = (&batch.shape.create, is_synced(batch)) else {
             return Ok(false);
         };
@@ -154,7 +178,7 @@ impl SegmentLanes {
                 SegmentKind::Big | SegmentKind::Synced { .. } => SegmentForm::Big { context_kind },
             },
         };
-        match self.courier.carry(|| self.client.create(&spec)).await? {
+        match self.courier.carry(|| self.client.create(&spec), &work.fences).await? {
             Answered::Accepted(answer) => {
                 if matches!(answer.value, Creation::Created(_)) {
                     tracing::info!(segment = &*batch.segment, "segment created");
@@ -168,14 +192,16 @@ impl SegmentLanes {
         }
     }
 
-    async fn obstacle(&self, batch: &SegmentBatch) -> Result<Obstacle, Abandoned> {
+    async fn obstacle(&self, work: &Work) -> Result<Obstacle, Abandoned> {
+        let batch = &work.batch;
         if is_synced(batch) {
             return Ok(Obstacle::None);
         }
-        let found = match self.courier.carry(|| self.client.get(&batch.segment)).await? {
-            Answered::Accepted(answer) => answer.value,
-            Answered::Refused(_) => return Ok(Obstacle::None),
-        };
+        let found =
+            match self.courier.carry(|| self.client.get(&batch.segment), &work.fences).await? {
+                Answered::Accepted(answer) => answer.value,
+                Answered::Refused(_) => return Ok(Obstacle::None),
+            };
         let Some(view) = found else { return Ok(Obstacle::Missing) };
         Ok(match (&batch.shape.kind, view.kind) {
             (SegmentKind::Big, Found::Big { context_kind })
@@ -189,11 +215,12 @@ impl SegmentLanes {
     }
 
     /// Waits a while when the configuration names the segment. Gives whether it did.
-    async fn wait_if_fixed(&self, batch: &SegmentBatch) -> Result<bool, Abandoned> {
+    async fn wait_if_fixed(&self, work: &Work) -> Result<bool, Abandoned> {
+        let batch = &work.batch;
         if !batch.shape.fixed {
             return Ok(false);
         }
-        let what = match self.obstacle(batch).await? {
+        let what = match self.obstacle(work).await? {
             Obstacle::OtherKind(found) => format!("is of another kind ({found})"),
             Obstacle::Missing | Obstacle::None => "does not exist".to_owned(),
         };
@@ -201,29 +228,24 @@ impl SegmentLanes {
             "segment `{}` {what}; mend `kind` and `context_kind`, create it, or set `create: true`",
             batch.segment
         );
-        self.courier.wait_for_a_person(&fault_name(batch), &reason).await?;
+        self.courier.wait_for_a_person(&work.fault_name(), &reason, &work.fences).await?;
         Ok(true)
     }
 
     /// Dead-letters the members of a write. Of a member's records only the newest is: it replaced
     /// the others, so replaying it alone gives the right end.
-    fn refuse(
-        &self,
-        batch: &SegmentBatch,
-        write: &MemberWrite,
-        open: &mut Open,
-        accepted: &mut Vec<Slot>,
-        refused: &Refused,
-    ) {
+    fn refuse(&self, work: &mut Work, write: &MemberWrite, refused: &Refused) {
         let reason = match refused.status {
             Some(404) => RefusalReason::SegmentMissing,
             _ => RefusalReason::RefusedByLaunchDarkly,
         };
         for (member, intent) in write.changes().members() {
-            let Some(mut slots) = open.remove(member) else { continue };
+            let Some(mut slots) = work.open.remove(member) else { continue };
             let Some(newest) = slots.pop() else { continue };
-            accepted.append(&mut slots);
-            let sent = json!({ "segment": *batch.segment, "member": member, "intent": format!("{intent:?}") });
+            work.accepted.append(&mut slots);
+            let segment = &*work.batch.segment;
+            let intent = format!("{intent:?}");
+            let sent = json!({ "segment": segment, "member": member, "intent": intent });
             self.courier.dead_letter(DeadLetter {
                 origin: DeadLetterOrigin::InKafka { sent: Bytes::from(sent.to_string()) },
                 refusal: Refusal {
@@ -237,6 +259,58 @@ impl SegmentLanes {
                 slot: newest,
             });
         }
+    }
+}
+
+// === impl Work ===
+
+impl Work {
+    fn new(batch: SegmentBatch) -> Self {
+        let open = batch.intents.iter().map(|i| (i.part.0.clone(), i.slots.clone())).collect();
+        let mut work =
+            Self { batch, open, accepted: Vec::new(), writes: Vec::new(), fences: Vec::new() };
+        work.fences = work.fences_of_open();
+        work
+    }
+
+    fn accept(&mut self, write: &MemberWrite) {
+        for (member, _) in write.changes().members() {
+            self.accepted.extend(self.open.remove(member).into_iter().flatten());
+        }
+    }
+
+    /// Takes back what is on behalf of assignments that have ended, and what is done already. Gives
+    /// whether there was any such fence, so that going on makes sense.
+    fn drop_fallen(&mut self) -> bool {
+        let fallen = self.fences.iter().any(Fence::has_fallen);
+        let accepted = &mut self.accepted;
+        let open = &mut self.open;
+        self.batch.intents.retain(|intent| {
+            let Some(slots) = open.get(&intent.part.0) else { return false };
+            let ours = slots.last().is_some_and(|slot| !slot.fence.has_fallen());
+            if !ours {
+                // Older intents of assignments we still have were replaced by one that is now sent
+                // by somebody else.
+                let slots = open.remove(&intent.part.0).into_iter().flatten();
+                accepted.extend(slots.filter(|slot| !slot.fence.has_fallen()));
+            }
+            ours
+        });
+        self.writes.clear();
+        self.fences = self.fences_of_open();
+        fallen
+    }
+
+    /// One fence per assignment.
+    fn fences_of_open(&self) -> Vec<Fence> {
+        let newest = self.open.values().filter_map(|slots| slots.last());
+        let by_epoch: HashMap<_, &Fence> =
+            newest.map(|slot| ((&slot.partition, slot.epoch), &slot.fence)).collect();
+        by_epoch.into_values().cloned().collect()
+    }
+
+    fn fault_name(&self) -> String {
+        format!("segment {}", self.batch.segment)
     }
 }
 
@@ -269,8 +343,4 @@ fn is_synced(batch: &SegmentBatch) -> bool {
 
 fn name_of(batch: &SegmentBatch) -> String {
     batch.name.clone().unwrap_or_else(|| batch.segment.to_string())
-}
-
-fn fault_name(batch: &SegmentBatch) -> String {
-    format!("segment {}", batch.segment)
 }
