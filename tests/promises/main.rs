@@ -12,3 +12,4 @@ mod p4_order;
 mod p7_configuration_faults;
 mod p8_refused_at_start;
 mod p9_clean_stop;
+mod real_envelopes;
