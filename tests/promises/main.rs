@@ -19,3 +19,4 @@ mod p8_refused_at_start;
 mod p8_secrets;
 mod p9_clean_stop;
 mod p9_kafka_gone;
+mod real_envelopes;

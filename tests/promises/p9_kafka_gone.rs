@@ -39,11 +39,10 @@ async fn stop_in_time(service: Service) -> Ended {
 async fn a_stop_while_the_broker_is_silent_or_gone() {
     let kafka = KafkaCluster::start(1).await;
     let sandbox = LaunchDarkly::start().await;
-    let group = unique_name("group");
     let counted = async || sandbox.count("events_counted").await;
 
     // Silent, and what was delivered could not be committed: unfinished.
-    let topic = kafka.unique_topic("orders", 1).await;
+    let (topic, group) = (kafka.unique_topic("orders", 1).await, unique_name("group"));
     let service = start(&kafka, &topic, &group, &sandbox);
     produce(&kafka, &topic, 0).await;
     eventually(PATIENCE, "the first records", async || counted().await == 500).await;
@@ -57,8 +56,9 @@ async fn a_stop_while_the_broker_is_silent_or_gone() {
     kafka.resume_broker(0);
     assert_eq!(ended.status.code(), Some(4), "{}", ended.log);
 
-    // Gone, and nothing was left to commit: clean.
-    let topic = kafka.unique_topic("orders", 1).await;
+    // Gone, and nothing was left to commit: clean. The silent broker still waits for the first group's
+    // member, hence another group.
+    let (topic, group) = (kafka.unique_topic("orders", 1).await, unique_name("group"));
     let service = start(&kafka, &topic, &group, &sandbox);
     produce(&kafka, &topic, 0).await;
     eventually(PATIENCE, "all records", async || counted().await == 1_500).await;

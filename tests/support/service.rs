@@ -185,6 +185,17 @@ impl Service {
     }
 }
 
+impl Drop for Service {
+    /// A test that fails shows what its services said; batches and records would bury it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log.borrow();
+            let said: Vec<_> = log.iter().filter(|line| !line.contains("\"DEBUG\"")).collect();
+            eprintln!("a service of the failed test said, below debug: {said:#?}");
+        }
+    }
+}
+
 fn follow(pipe: impl AsyncRead + Unpin + Send + 'static) -> watch::Receiver<Vec<String>> {
     let (tell, log) = watch::channel(Vec::new());
     let mut lines = BufReader::new(pipe).lines();
