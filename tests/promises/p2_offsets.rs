@@ -38,30 +38,54 @@ fn two_lives() -> TwoLives {
     TwoLives { before, after, expected: Expected { delivered, ..Expected::default() } }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_is_deleted_and_created_again_under_a_running_service() {
+/// How a consumer may learn that its topic was made anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notice {
+    /// It looked while there was no topic.
+    Gone,
+    /// Its position is beyond the end of the new log. Kafka has no other way to tell.
+    OutOfRange,
+}
+
+async fn a_topic_begins_again(notice: Notice) {
     let kafka = KafkaCluster::shared().await;
     let sandbox = LaunchDarkly::start().await;
     let topic = kafka.unique_topic("orders", 1).await;
     let group = unique_name("group");
-    let config = orders_config(kafka.bootstrap(), &topic, &group, sandbox.url());
-    // The client looks at its topics every minute by default.
-    let config = with_properties(&config, "topic.metadata.refresh.interval.ms: 500");
+    let mut config = orders_config(kafka.bootstrap(), &topic, &group, sandbox.url());
+    if notice == Notice::Gone {
+        // The client looks at its topics every minute by default.
+        config = with_properties(&config, "topic.metadata.refresh.interval.ms: 500");
+    }
     let TwoLives { before, after, expected } = two_lives();
 
     produce(&kafka, &topic, &before).await;
     let service = Service::start(&config);
     commits(&kafka, &group, &topic, 1_000).await;
     kafka.delete_topic(&topic).await;
+    if notice == Notice::Gone {
+        service.says(PATIENCE, &["partitions revoked"]).await;
+    }
     kafka.create_topic(&topic, 1, 1).await;
-    // Kafka cannot tell the consumer that this is another log until its position is beyond the end.
-    service.says(PATIENCE, &["offset reset", &topic]).await;
+    if notice == Notice::OutOfRange {
+        service.says(PATIENCE, &["offset reset", &topic]).await;
+    }
     produce(&kafka, &topic, &after).await;
     expected.hold(PATIENCE, &sandbox).await;
     commits(&kafka, &group, &topic, 1_200).await;
     let ended = service.stop().await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
     expected.account(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_deleted_and_after_a_while_created_again() {
+    a_topic_begins_again(Notice::Gone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_deleted_and_at_once_created_again() {
+    a_topic_begins_again(Notice::OutOfRange).await;
 }
 
 /// Kafka forgets the group's offsets together with the topic, so a start begins with the first record.
