@@ -14,15 +14,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ASKED_FOR_MS: i64 = 3_000;
 const PARTITIONS: i32 = 4;
 
-/// One request is answered with 429 and a hint. Then more records come in on other partitions.
-async fn nothing_is_sent_before_its_time(mut refusal: Value) {
+/// What happens while the hint is to be obeyed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Nothing,
+    /// On all partitions, so that other batches than the refused one are ready to go.
+    MoreRecords,
+}
+
+/// One request is answered with 429 and a hint.
+async fn nothing_is_sent_before_its_time(mut refusal: Value, meanwhile: Meanwhile) {
     let kafka = KafkaCluster::shared().await;
     let sandbox = LaunchDarkly::start().await;
     refusal["kind"] = "status".into();
     refusal["status"] = 429.into();
     sandbox.set_faults(json!([{ "times": 1, "action": refusal }])).await;
     let topic = kafka.unique_topic("orders", usize::try_from(PARTITIONS).unwrap()).await;
-    let ids: Vec<String> = (0..2_000).map(|n| format!("e-{n}")).collect();
+    let count = if meanwhile == Meanwhile::Nothing { 10 } else { 2_000 };
+    let ids: Vec<String> = (0..count).map(|n| format!("e-{n}")).collect();
     let record = |partition: i32, id: &String| NewRecord::to(partition).value(order("c", id, "1"));
 
     // Our own pauses are half a second at the longest.
@@ -49,13 +58,21 @@ async fn nothing_is_sent_before_its_time(mut refusal: Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_after_is_obeyed_by_the_whole_lane() {
-    nothing_is_sent_before_its_time(json!({ "retry_after_seconds": 3 })).await;
+async fn retry_after_is_obeyed() {
+    let refusal = json!({ "retry_after_seconds": 3 });
+    nothing_is_sent_before_its_time(refusal, Meanwhile::Nothing).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_reset_of_a_spent_limit_is_obeyed_by_the_whole_lane() {
-    nothing_is_sent_before_its_time(json!({ "ratelimit_reset_ms_from_now": ASKED_FOR_MS })).await;
+async fn the_reset_of_a_spent_limit_is_obeyed() {
+    let refusal = json!({ "ratelimit_reset_ms_from_now": ASKED_FOR_MS });
+    nothing_is_sent_before_its_time(refusal, Meanwhile::Nothing).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hint_is_obeyed_by_the_whole_lane() {
+    let refusal = json!({ "retry_after_seconds": 3 });
+    nothing_is_sent_before_its_time(refusal, Meanwhile::MoreRecords).await;
 }
 
 /// Other errors than 429 may carry a hint, and every single one counts.
