@@ -33,6 +33,7 @@ pub mod kafka;
 pub mod launchdarkly;
 pub mod model;
 pub mod pipeline;
+pub mod preview;
 pub mod resilience;
 pub mod runtime;
 pub mod sandbox;

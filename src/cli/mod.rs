@@ -4,16 +4,21 @@ mod check;
 mod completions;
 mod demo;
 mod health;
+mod preview;
 mod run;
 mod sandbox;
+mod test;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::Config;
 use crate::kafka::connection::compiled_in;
 use crate::runtime::shutdown::{Shutdown, StopSignals};
+use crate::telemetry::logging::Chain;
 
 /// How a command ends, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +61,8 @@ enum Command {
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
+    Preview(preview::PreviewArgs),
+    Test(test::TestArgs),
     Sandbox(sandbox::SandboxArgs),
     Health(health::HealthArgs),
     Completions(completions::CompletionsArgs),
@@ -108,6 +115,8 @@ async fn execute(command: Command) -> Exit {
         Command::Run(args) => run::run(args, shutdown).await,
         Command::Demo(args) => demo::demo(args, shutdown).await,
         Command::Check(args) => check::check(&args),
+        Command::Preview(args) => preview::preview(args, shutdown).await,
+        Command::Test(args) => test::test(&args),
         Command::Sandbox(args) => sandbox::serve(args, shutdown).await,
         Command::Health(args) => health::ask(&args).await,
         Command::Completions(args) => completions::print(&args),
@@ -122,6 +131,23 @@ fn listen() -> std::io::Result<Shutdown> {
     #[expect(clippy::disallowed_methods, reason = "the signal listener belongs to the process")]
     tokio::spawn(listening);
     Ok(shutdown)
+}
+
+/// Reads a configuration to look at its mapping, or tells its mistakes. Nothing is sent, so secrets
+/// need not be there.
+fn mapping(file: &Path) -> Option<Config> {
+    match Config::load_without_secrets(file) {
+        Ok((config, replaced)) => {
+            if !replaced.is_empty() {
+                say(&format!("not set, a placeholder stands for it: {}", replaced.join(", ")));
+            }
+            Some(config)
+        }
+        Err(error) => {
+            say(&Chain(&error).to_string());
+            None
+        }
+    }
 }
 
 /// Prints a result to stdout.

@@ -5,3 +5,4 @@
 pub mod connection;
 pub mod settings;
 pub mod startup;
+pub mod tail;
