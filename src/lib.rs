@@ -4,7 +4,8 @@
 //! documents, [`pipeline::route`] maps them to operations, [`pipeline::batch`] collects those,
 //! [`pipeline::deliver`] sends them through [`launchdarkly`], [`pipeline::dead_letter`] keeps what
 //! is refused, [`pipeline::ack`] knows what is settled and [`pipeline::commit`] when to tell Kafka.
-//! [`pipeline::path`] is that path as code; [`app`] puts everything together.
+//! [`pipeline::path`] is that path as code; [`app`] puts everything together. [`preview`] tells of a
+//! record what that path would make of it, without sending anything.
 //!
 //! # Promises
 //!

@@ -40,7 +40,7 @@ routes:
       target: production
       segment: $.row.segment
       context_key: $.row.user
-      member: row.in
+      member: row.active
       create: true
   - name: standard
     topics: [members]
@@ -225,7 +225,7 @@ fn what_one_route_refuses_is_sent_by_none() {
 
 #[test]
 fn each_kind_of_segment_has_its_request() {
-    let record = r#"{"topic":"members","value":{"user":"u-1","segment":"s 1","in":false}}"#;
+    let record = r#"{"topic":"members","value":{"user":"u-1","segment":"s 1","active":false}}"#;
     let shown = &previewed_json(record)[0];
     let lines: Vec<String> = shown["requests"]
         .as_array()
@@ -262,7 +262,7 @@ fn every_other_end_of_a_record_is_told() {
         (r#"{"topic":"elsewhere","value":{}}"#, "unread", "no route names this topic"),
         (r#"{"topic":"orders","value":{"total":1}}"#, "dead_lettered", "refused: missing_field"),
         (
-            r#"{"topic":"members","value":{"user":"u","segment":"..","in":true}}"#,
+            r#"{"topic":"members","value":{"user":"u","segment":"..","active":true}}"#,
             "delivered",
             "cannot be sent, a dead letter: a key that is empty, `.` or `..`",
         ),
@@ -273,7 +273,7 @@ fn every_other_end_of_a_record_is_told() {
     }
     let big = format!(r#"{{"user":"{}","total":1}}"#, "u".repeat(10_000_000));
     let ran = previewed(&big, &["--topic", "orders"]);
-    assert!(ran.out.contains("refused: too_large"), "{}", &ran.out[..200.min(ran.out.len())]);
+    assert!(ran.out.contains("refused: too_large"));
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn bare_values_and_laid_out_bodies() {
     );
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.out.contains("members[0]@0") && ran.out.contains("members[0]@1"), "{}", ran.out);
-    let record = r#"{"topic":"members","value":{"user":"u-1","segment":"s","in":true}}"#;
+    let record = r#"{"topic":"members","value":{"user":"u-1","segment":"s","active":true}}"#;
     let ran = previewed(record, &["--pretty"]);
     assert!(ran.out.contains("\n      \"included\": {\n"), "{}", ran.out);
 }
@@ -320,7 +320,7 @@ async fn the_newest_records_of_a_topic_are_read_without_the_group() {
         let value = format!(r#"{{"user":"u-{number}","total":{number}}}"#);
         records.push(NewRecord::to(number % 2).value(value).timestamp(1_767_261_600_000));
     }
-    kafka.produce(&topic, &records).await;
+    kafka.produce(&topic, records).await;
     let group = unique_name("preview");
     let files = Files::new(&[("ldsink.yaml", &CONFIG.replace("[orders]", &format!("[{topic}]")))]);
     let environment =
@@ -371,11 +371,15 @@ cases:
     expect:
       - { route: count, filtered: when }
       - { route: size, metric_event: { key: size, context: { user: u }, time: 1767261600000 } }
+  - name: a record is no place for variables
+    record: { topic: orders, value: { user: "${HOME}", total: 0 }, timestamp: 1767261600000 }
+    expect:
+      - { route: size, metric_event: { key: size, context: { user: "${HOME}" }, time: 1767261600000 } }
   - name: refused, whoever it was
     record: { topic: orders, value: { total: 1 }, timestamp: 1767261600000 }
     expect: [{ refused: missing_field }]
   - name: members
-    record: { topic: members, value: { user: u, segment: s, in: false } }
+    record: { topic: members, value: { user: u, segment: s, active: false } }
     expect:
       - { route: big, segment_member: { segment: s, context_key: u, member: false } }
       - { route: standard, segment_member: { segment: staff, context_key: u, list: excluded } }
@@ -383,13 +387,13 @@ cases:
 "#,
     );
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.out.ends_with("4 passed, 0 failed\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("5 passed, 0 failed\n"), "{}", ran.out);
 }
 
 #[test]
 fn a_case_that_fails_shows_what_differs() {
     let ran = tested(
-        r#"
+        r"
 cases:
   - name: the wrong value
     record: { topic: orders, value: { user: u, total: 2 }, timestamp: 1767261600000 }
@@ -405,7 +409,7 @@ cases:
   - name: this one passes
     record: { topic: orders }
     expect: []
-"#,
+",
     );
     assert_eq!(ran.code, Some(1), "{ran:?}");
     for said in [
@@ -426,7 +430,7 @@ cases:
 #[test]
 fn mistakes_in_the_tests_are_told_with_their_places() {
     let ran = tested(
-        r#"
+        r"
 cases:
   - name: mistakes
     record: { topic: order, vaule: {} }
@@ -436,7 +440,7 @@ cases:
       - { route: count, metric_event: { kye: order } }
       - { refused: missing }
   - record: { topic: orders, timestamp: soon }
-"#,
+",
     );
     assert_eq!(ran.code, Some(2), "{ran:?}");
     for said in [

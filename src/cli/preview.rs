@@ -15,16 +15,17 @@ use crate::preview::input;
 use crate::preview::plan::Planner;
 use crate::preview::show::{self, Bodies, Tally};
 use crate::runtime::shutdown::Shutdown;
+use crate::telemetry::clock;
 use crate::telemetry::logging::{self, Chain};
 use crate::telemetry::settings::{LogFormat, LogSettings};
 
 /// Show what records would become: each route's outcome, and the exact requests. Sends nothing.
 ///
 /// Records are read from a file or stdin, one JSON object in a line: {"topic": .., "value": ..} and
-/// optionally partition, offset, key, headers and timestamp. Key and value are texts, JSON, or null.
-/// With --topic a line is a bare value of that topic; with --from-topic they are the newest ones in
-/// Kafka, read without joining the group. Each request is shown as if its record came alone.
-/// Environment variables that the configuration uses need not be set; tokens are never shown.
+/// optionally partition, offset, key, headers and timestamp (now, if absent). Key and value are texts,
+/// JSON, or null. With --topic a line is a bare value of that topic; with --from-topic they are the
+/// newest ones in Kafka, read without joining the group. Each request is shown as if its record came
+/// alone. Environment variables that the configuration uses need not be set; tokens are never shown.
 #[derive(Debug, Args)]
 pub(super) struct PreviewArgs {
     /// The records; `-` or nothing reads them from stdin.
@@ -158,7 +159,11 @@ impl Preview {
             };
             number += 1;
             match record {
-                Ok(record) => self.show(&record),
+                Ok(mut record) => {
+                    // Kafka gives every record a time; this one would have been written now.
+                    record.timestamp_ms.get_or_insert_with(clock::now_ms);
+                    self.show(&record);
+                }
                 Err(error) => {
                     say(&format!("{name}:{}: {error}", index + 1));
                     exit = Exit::Usage;

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Headers as _;
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::connection::{KafkaLog, client_config};
+use super::message::owned;
 use super::settings::KafkaSettings;
 use crate::model::record::{OwnedRecord, Partition};
 
@@ -174,7 +174,9 @@ fn stretch_of(
                     break Ok(records);
                 }
             }
-            Some(Err(KafkaError::PartitionEOF(_))) => break Ok(records),
+            Some(Err(KafkaError::PartitionEOF(number))) if number == partition.number => {
+                break Ok(records);
+            }
             Some(Err(error)) if waiting_since.elapsed() > PATIENCE => break Err(error),
             None if waiting_since.elapsed() > PATIENCE => {
                 break Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
@@ -195,19 +197,4 @@ fn assign(
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(offset))?;
     consumer.assign(&list)
-}
-
-fn owned(message: &impl Message, partition: &Partition) -> OwnedRecord {
-    let headers = message.headers().map(|headers| {
-        let header = headers.iter();
-        header.map(|it| (it.key.to_owned(), it.value.map(<[u8]>::to_vec))).collect()
-    });
-    OwnedRecord {
-        partition: partition.clone(),
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(<[u8]>::to_vec),
-        headers: headers.unwrap_or_default(),
-    }
 }

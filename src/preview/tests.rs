@@ -3,17 +3,20 @@
 use std::fs;
 use std::sync::mpsc::channel;
 
+use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
-use super::explain::{Explainer, Explanation, Fate, Made};
-use super::input;
+use super::explain::{Explainer, Explanation, Fate, Made, RouteOutcome};
+use super::plan::Planner;
+use super::{input, words};
 use crate::config::Config;
-use crate::model::batch::EventBatch;
-use crate::model::operation::{KeyedBatch, LaneKey};
+use crate::model::batch::{EventBatch, TargetId};
+use crate::model::operation::{KeyedBatch, LaneKey, MetricChange, MetricIntent, Operation};
 use crate::model::outcome::Refusal;
 use crate::model::record::OwnedRecord;
 use crate::pipeline::path::{Outlets, Path};
+use crate::pipeline::route::RouteId;
 use crate::pipeline::settings::PipelineSettings;
 use crate::pipeline::source::Intake;
 use crate::telemetry::metrics::Metrics;
@@ -144,4 +147,49 @@ fn the_explanation_is_what_the_path_does() {
         }
     }
     assert!(seen.iter().all(|count| *count > 20), "every kind of fate is met: {seen:?}");
+}
+
+/// A planned request's condition, and the request in one line.
+type Step = (Option<&'static str>, Result<String, String>);
+
+/// How a metric's definition is said, and what it would lead to.
+fn of_metric(intent: MetricIntent) -> (Value, Vec<Step>) {
+    let config = Config::parse(&ROUTES.replace("FORMAT", "json"), "t.yaml", &|_| None).unwrap();
+    let change = MetricChange { target: TargetId(1), key: "m".into(), intent };
+    let made = Made::Operations(vec![Operation::Metric(change)]);
+    let said = words::of_made(&made).remove(0).1;
+    let outcome = RouteOutcome { id: RouteId(0), route: "m".into(), target: TargetId(1), made };
+    let explanation =
+        Explanation { fate: Fate::Delivered, routes: vec![outcome], batches: Vec::new() };
+    let planner = Planner::try_new(&config.targets, true).unwrap();
+    let planned = planner.plan(&explanation).into_iter().map(|planned| {
+        let line = planned
+            .request
+            .map(|view| format!("{} {} {}", view.method, view.url, view.body.unwrap_or_default()));
+        (planned.condition, line)
+    });
+    (said, planned.collect())
+}
+
+#[test]
+fn a_metric_is_read_and_then_made_or_archived() {
+    let url = "https://app.launchdarkly.com/api/v2/metrics/p";
+    let fields =
+        json!({ "kind": "custom", "eventKey": "e", "isNumeric": false, "archived": false });
+    let Value::Object(fields) = fields else { panic!("an object") };
+    let (said, steps) = of_metric(MetricIntent::Upsert(fields.clone()));
+    assert_eq!((&said["event_key"], &said["key"]), (&json!("e"), &json!("m")));
+    assert_eq!(steps[0], (None, Ok(format!("GET {url}/m "))));
+    let body = r#"{"eventKey":"e","isNumeric":false,"key":"m","kind":"custom"}"#;
+    assert_eq!(steps[1].1, Ok(format!("POST {url} {body}")), "without what a patch alone may set");
+
+    let (said, steps) = of_metric(MetricIntent::Archive);
+    assert_eq!(said, json!({ "key": "m", "archived": true }));
+    let patch = r#"[{"op":"replace","path":"/archived","value":true}]"#;
+    assert_eq!(steps[1].1, Ok(format!("PATCH {url}/m {patch}")));
+
+    let mut incomplete = fields;
+    incomplete.remove("eventKey");
+    let (_, steps) = of_metric(MetricIntent::Upsert(incomplete));
+    assert!(steps[1].1.as_ref().unwrap_err().contains("event_key"), "{steps:?}");
 }
