@@ -5,7 +5,8 @@
 //! and [`pipeline::coalesce`] what needs order, [`pipeline::deliver`] sends them through
 //! [`launchdarkly`], [`pipeline::dead_letter`] keeps what
 //! is refused, [`pipeline::ack`] knows what is settled and [`pipeline::commit`] when to tell Kafka.
-//! [`pipeline::path`] is that path as code; [`app`] puts everything together.
+//! [`pipeline::path`] is that path as code; [`app`] puts everything together. [`preview`] tells of a
+//! record what that path would make of it, without sending anything.
 //!
 //! # Promises
 //!
@@ -34,6 +35,7 @@ pub mod kafka;
 pub mod launchdarkly;
 pub mod model;
 pub mod pipeline;
+pub mod preview;
 pub mod resilience;
 pub mod runtime;
 pub mod sandbox;

@@ -18,8 +18,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["model"]),
     // A second, independent reading of LaunchDarkly's documentation.
     ("sandbox", &[]),
-    ("config", &["kafka", "launchdarkly", "model", "pipeline", "telemetry"]),
+    ("config", &["kafka", "launchdarkly", "model", "pipeline", "preview", "telemetry"]),
     ("pipeline", &["kafka", "launchdarkly", "model", "resilience", "runtime", "telemetry"]),
+    // Explains and sends nothing: no Kafka, no runtime, and the configuration builds what it needs.
+    ("preview", &["launchdarkly", "model", "pipeline"]),
     (
         "app",
         &[
@@ -34,7 +36,21 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["app", "config", "kafka", "model", "pipeline", "runtime", "sandbox", "telemetry"]),
-    ("cli", &["app", "config", "demo", "kafka", "pipeline", "runtime", "sandbox", "telemetry"]),
+    (
+        "cli",
+        &[
+            "app",
+            "config",
+            "demo",
+            "kafka",
+            "model",
+            "pipeline",
+            "preview",
+            "runtime",
+            "sandbox",
+            "telemetry",
+        ],
+    ),
 ];
 
 /// What each stage may name of the other stages and of the service rooms.
@@ -79,6 +95,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("backoff", &["src/resilience/retry.rs"]),
     ("cel", &["src/pipeline/route/"]),
     ("marked_yaml", &["src/config/"]),
+    ("similar", &["src/preview/cases.rs"]),
     ("clap", &["src/cli/"]),
 ];
 

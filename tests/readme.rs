@@ -2,8 +2,10 @@
 
 #![cfg(test)]
 
-use ldsink::config::Config;
+use ldsink::config::{Config, cases};
 use ldsink::model::outcome::{FilterReason, RefusalReason};
+use ldsink::preview::cases::run;
+use ldsink::preview::explain::Explainer;
 
 const README: &str = include_str!("../README.md");
 
@@ -32,6 +34,16 @@ fn every_configuration_is_valid() {
     let examples = blocks("yaml");
     assert!(!examples.is_empty());
     for example in examples {
+        if example.starts_with("cases:") {
+            let reference = include_str!("../config/ldsink.yaml");
+            let config = Config::parse(reference, "ldsink.yaml", &|_| Some("x:1".to_owned()));
+            let cases = cases::read(&example, "README.md", config.as_ref().unwrap());
+            let explainer = Explainer::new(&config.unwrap().pipeline);
+            for case in cases.unwrap_or_else(|mistakes| panic!("{mistakes}")) {
+                assert!(run(&case, &explainer).is_ok(), "{case:?}");
+            }
+            continue;
+        }
         let parsed = Config::parse(&example, "README.md", &|_| Some("value".to_owned()));
         assert!(parsed.is_ok(), "{}\n{example}", parsed.unwrap_err());
     }
@@ -52,7 +64,7 @@ fn every_reason_is_listed() {
 fn every_command_and_metric_it_names_exists() {
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_ldsink")).arg("--help").output();
     let help = String::from_utf8(help.unwrap().stdout).unwrap();
-    for command in ["run", "demo", "check", "sandbox", "completions"] {
+    for command in ["run", "demo", "check", "preview", "test", "sandbox", "completions"] {
         assert!(README.contains(&format!("ldsink {command}")) || command == "demo", "{command}");
         assert!(help.contains(&format!("  {command} ")), "{command} is not in --help");
     }
@@ -61,4 +73,36 @@ fn every_command_and_metric_it_names_exists() {
         let name: String = named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         assert!(metrics.contains(&format!("\"{name}\"")), "no metric ldsink_{name}");
     }
+}
+
+/// Each command line of the section on previews, but for the one that needs Kafka.
+#[test]
+fn every_preview_and_test_it_shows_works() {
+    let binary = env!("CARGO_BIN_EXE_ldsink");
+    let mut ran = 0;
+    let shown = blocks("sh").join("\n");
+    for line in
+        shown.lines().filter(|line| line.contains("ldsink preview") || line.contains("ldsink test"))
+    {
+        if line.contains("--from-topic") {
+            continue;
+        }
+        let command = line.replace("ldsink preview", &format!("{binary} preview"));
+        let command = command.replace("ldsink test", &format!("{binary} test"));
+        let output = std::process::Command::new("sh")
+            .args(["-c", &command])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).unwrap();
+        ran += 1;
+        if command.contains("records.jsonl") {
+            let example = blocks("text");
+            let example = example.iter().find(|block| block.contains("@3")).unwrap();
+            assert!(said.contains(example.as_str()), "the README shows:\n{example}\nnot:\n{said}");
+        }
+    }
+    assert_eq!(ran, 3);
 }

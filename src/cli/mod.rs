@@ -4,8 +4,10 @@ mod check;
 mod completions;
 mod demo;
 mod health;
+mod preview;
 mod run;
 mod sandbox;
+mod test;
 
 use std::io::Write;
 use std::path::Path;
@@ -59,6 +61,8 @@ enum Command {
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
     Check(check::CheckArgs),
+    Preview(preview::PreviewArgs),
+    Test(test::TestArgs),
     Sandbox(sandbox::SandboxArgs),
     Health(health::HealthArgs),
     Completions(completions::CompletionsArgs),
@@ -111,6 +115,8 @@ async fn execute(command: Command) -> Exit {
         Command::Run(args) => run::run(args, shutdown).await,
         Command::Demo(args) => demo::demo(args, shutdown).await,
         Command::Check(args) => check::check(&args),
+        Command::Preview(args) => preview::preview(args, shutdown).await,
+        Command::Test(args) => test::test(&args),
         Command::Sandbox(args) => sandbox::serve(args, shutdown).await,
         Command::Health(args) => health::ask(&args).await,
         Command::Completions(args) => completions::complete(&args),
@@ -138,6 +144,23 @@ fn load(file: &Path) -> Result<Config, Exit> {
         say(&format!("{}: kafka.properties: {error}", file.display()));
     }
     if mistaken.is_empty() { Ok(config) } else { Err(Exit::Usage) }
+}
+
+/// Reads a configuration to look at its mapping, or tells its mistakes. Nothing is sent, so secrets
+/// need not be there.
+fn mapping(file: &Path) -> Option<Config> {
+    match Config::load_without_secrets(file) {
+        Ok((config, replaced)) => {
+            if !replaced.is_empty() {
+                say(&format!("not set, a placeholder stands for it: {}", replaced.join(", ")));
+            }
+            Some(config)
+        }
+        Err(error) => {
+            say(&Chain(&error).to_string());
+            None
+        }
+    }
 }
 
 /// Prints a result to stdout.

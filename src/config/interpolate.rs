@@ -35,10 +35,12 @@ pub(super) enum VariableErrorKind {
     InvalidName,
 }
 
-/// Replaces all variables, or names all that cannot be replaced.
+/// Replaces all variables, or names all that cannot be replaced. `stand_in` is asked last, for what is
+/// not set and has no default.
 pub(super) fn interpolate(
     text: &str,
     environment: Environment<'_>,
+    stand_in: Environment<'_>,
 ) -> Result<Interpolated, Vec<VariableError>> {
     let mut whole = String::with_capacity(text.len());
     let mut has_variables = false;
@@ -58,7 +60,7 @@ pub(super) fn interpolate(
             errors.push(VariableError { column, kind: VariableErrorKind::Unclosed });
             return Err(errors);
         };
-        match replacement(inner, environment) {
+        match replacement(inner, environment, stand_in) {
             Ok(value) => whole.push_str(&value),
             Err(kind) => errors.push(VariableError { column, kind }),
         }
@@ -70,7 +72,11 @@ pub(super) fn interpolate(
 }
 
 /// The text for what stands between the braces. As in a shell, `:-` also replaces an empty value.
-fn replacement(inner: &str, environment: Environment<'_>) -> Result<String, VariableErrorKind> {
+fn replacement(
+    inner: &str,
+    environment: Environment<'_>,
+    stand_in: Environment<'_>,
+) -> Result<String, VariableErrorKind> {
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
@@ -82,7 +88,7 @@ fn replacement(inner: &str, environment: Environment<'_>) -> Result<String, Vari
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(VariableErrorKind::Unset(name.to_owned())),
+        (None, None) => stand_in(name).ok_or_else(|| VariableErrorKind::Unset(name.to_owned())),
     }
 }
 
@@ -120,15 +126,18 @@ mod tests {
             ("$.row.x and $A", "$.row.x and $A"),
             ("${YAML}", "x: ${A}"),
         ] {
-            assert_eq!(interpolate(text, &lookup).unwrap().text, expected, "{text}");
+            assert_eq!(interpolate(text, &lookup, &|_| None).unwrap().text, expected, "{text}");
         }
-        assert!(!interpolate("$${A}", &lookup).unwrap().has_variables);
-        assert!(interpolate("${B:-two}", &lookup).unwrap().has_variables);
+        let stood_in =
+            interpolate("${A} ${EMPTY} ${B} ${B:-two}", &lookup, &|name| Some(format!("<{name}>")));
+        assert_eq!(stood_in.unwrap().text, "one  <B> two");
+        assert!(!interpolate("$${A}", &lookup, &|_| None).unwrap().has_variables);
+        assert!(interpolate("${B:-two}", &lookup, &|_| None).unwrap().has_variables);
     }
 
     #[test]
     fn every_missing_variable_is_named_with_its_column() {
-        let errors = interpolate("é${B} ${C}${", &lookup).unwrap_err();
+        let errors = interpolate("é${B} ${C}${", &lookup, &|_| None).unwrap_err();
         let unset = |name: &str| VariableErrorKind::Unset(name.to_owned());
         assert_eq!(
             errors,
@@ -139,7 +148,7 @@ mod tests {
             ]
         );
         for text in ["${}", "${1A}", "${A B}", "${api-1}"] {
-            let errors = interpolate(text, &lookup).unwrap_err();
+            let errors = interpolate(text, &lookup, &|_| None).unwrap_err();
             assert_eq!(errors, [VariableError { column: 1, kind: VariableErrorKind::InvalidName }]);
         }
     }
@@ -148,7 +157,7 @@ mod tests {
         #[test]
         fn text_without_a_brace_stays(text in any::<String>()) {
             let text = text.replace('{', "");
-            prop_assert_eq!(interpolate(&text, &lookup).unwrap().text, text);
+            prop_assert_eq!(interpolate(&text, &lookup, &|_| None).unwrap().text, text);
         }
     }
 }

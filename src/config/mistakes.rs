@@ -56,6 +56,14 @@ pub(super) struct Review<'a> {
     file: Arc<str>,
     lines: Vec<&'a str>,
     found: RefCell<Vec<Mistake>>,
+    secrets: Secrets,
+}
+
+/// Whether a configuration without its secrets is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    Required,
+    Optional,
 }
 
 // === impl Mistakes ===
@@ -119,12 +127,21 @@ impl At {
 // === impl Review ===
 
 impl<'a> Review<'a> {
-    pub(super) fn new(file: &str, text: &'a str) -> Self {
+    pub(super) fn new(file: &str, text: &'a str, secrets: Secrets) -> Self {
         Self {
             file: Arc::from(file),
             lines: text.lines().collect(),
             found: RefCell::new(Vec::new()),
+            secrets,
         }
+    }
+
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    pub(super) fn secrets(&self) -> Secrets {
+        self.secrets
     }
 
     /// Notes a mistake.
@@ -211,7 +228,7 @@ mod tests {
     #[test]
     fn a_place_inside_a_value_is_found_only_where_the_file_spells_it() {
         let text = "a: ä $.row\nb: \"$.row\"\nc: '$.it''s'";
-        let review = Review::new("f", text);
+        let review = Review::new("f", text, Secrets::Required);
         let at = |line, column| At { key: String::new(), line, column };
         let column = |at: &At, text| review.inside(at, text, 3).map(|at| at.column);
         assert_eq!(column(&at(1, 6), "$.row"), Some(8));

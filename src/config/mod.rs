@@ -18,6 +18,7 @@
 //!
 //! Not here: what the settings mean (the parts that own them), arguments of the command line.
 
+pub mod cases;
 mod fields;
 mod interpolate;
 mod kafka;
@@ -29,16 +30,20 @@ mod routes;
 mod section;
 mod segment;
 mod service;
+mod stand_in;
 mod targets;
 
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use mistakes::{Mistake, Mistakes, Place};
 
-use self::mistakes::{At, Review};
+use self::mistakes::{At, Review, Secrets};
+use self::raw::Variables;
 use self::section::Section;
+use self::stand_in::stand_in;
 use crate::kafka::settings::KafkaSettings;
 use crate::launchdarkly::settings::TargetSettings;
 use crate::pipeline::settings::PipelineSettings;
@@ -70,9 +75,27 @@ pub enum ConfigError {
 impl Config {
     /// Reads and checks a file, with the variables of the process's environment.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let text = text_of(path)?;
         Self::parse(&text, &path.to_string_lossy(), &variable).map_err(ConfigError::Mistaken)
+    }
+
+    /// Reads and checks a file whose variables need not be set, to look at what it would do. Gives
+    /// the names of those that something else stands for, too.
+    pub fn load_without_secrets(path: &Path) -> Result<(Self, Vec<String>), ConfigError> {
+        let (text, name) = (text_of(path)?, path.to_string_lossy());
+        let review = Review::new(&name, without_mark(&text), Secrets::Optional);
+        let replaced = RefCell::new(Vec::new());
+        let stand_in = |key: &str, name: &str| {
+            let stand_in = stand_in(key, name)?;
+            replaced.borrow_mut().push(name.to_owned());
+            Some(stand_in)
+        };
+        let variables = Variables { environment: &variable, stand_in: &stand_in };
+        let config = Self::read(without_mark(&text), variables, review);
+        let mut replaced = replaced.into_inner();
+        replaced.sort();
+        replaced.dedup();
+        config.map(|config| (config, replaced)).map_err(ConfigError::Mistaken)
     }
 
     /// Checks a text. `name` is the file's path: mistakes show it, and `access_token_file` is
@@ -82,9 +105,14 @@ impl Config {
         name: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Mistakes> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let review = Review::new(name, text);
-        let config = raw::read(text, environment, &review).map(|root| Self::check(&root, &review));
+        let review = Review::new(name, without_mark(text), Secrets::Required);
+        let variables = Variables { environment, stand_in: &|_key, _name| None };
+        Self::read(without_mark(text), variables, review)
+    }
+
+    fn read(text: &str, variables: Variables<'_>, review: Review<'_>) -> Result<Self, Mistakes> {
+        let root = raw::read(text, Some(variables), &review);
+        let config = root.map(|root| Self::check(&root, &review));
         review.conclude(config)
     }
 
@@ -118,6 +146,16 @@ impl Config {
             log: service::log(&root),
         }
     }
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+/// Without the byte order mark that some editors begin a file with.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment (C5)")]

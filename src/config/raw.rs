@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use marked_yaml::types::MarkedScalarNode;
 use marked_yaml::{LoadError, LoaderOptions, Marker, Node};
 
-use super::interpolate::{Environment, VariableErrorKind, interpolate};
+use super::interpolate::{Environment, Interpolated, VariableErrorKind, interpolate};
 use super::mistakes::{At, Review};
 
 /// Longer values are cut when a mistake shows them: a line should stay a line.
@@ -56,19 +56,32 @@ enum Secrecy {
     Secret,
 }
 
+/// Where the values of variables come from.
+#[derive(Clone, Copy)]
+pub(super) struct Variables<'a> {
+    pub(super) environment: Environment<'a>,
+    /// What stands at a key, the first argument, for a variable that is missing.
+    pub(super) stand_in: &'a dyn Fn(&str, &str) -> Option<String>,
+}
+
 /// Turns YAML nodes into values.
 struct Reader<'a> {
-    environment: Environment<'a>,
+    /// `None` where `${` means nothing.
+    variables: Option<Variables<'a>>,
     review: &'a Review<'a>,
 }
 
 /// Reads YAML; `None` when it is none. Only the first syntax mistake is found: what follows it has
 /// no reliable shape.
-pub(super) fn read(text: &str, environment: Environment<'_>, review: &Review<'_>) -> Option<Value> {
+pub(super) fn read(
+    text: &str,
+    variables: Option<Variables<'_>>,
+    review: &Review<'_>,
+) -> Option<Value> {
     let root = At { key: String::new(), line: 1, column: 1 };
     refuse_second_document(review);
     match load(text, review) {
-        Ok(node) => Some(Reader { environment, review }.value(&node, root)),
+        Ok(node) => Some(Reader { variables, review }.value(&node, root)),
         Err(error) => {
             note_syntax(&error, review);
             None
@@ -194,7 +207,13 @@ impl Reader<'_> {
             return Value::Nothing(at);
         }
         let at = place(scalar.span().start(), at.key);
-        match interpolate(written, self.environment) {
+        let interpolated = match self.variables {
+            Some(Variables { environment, stand_in }) => {
+                interpolate(written, environment, &|name| stand_in(&at.key, name))
+            }
+            None => Ok(Interpolated { text: written.to_owned(), has_variables: false }),
+        };
+        match interpolated {
             Ok(interpolated) => {
                 let is_secret = interpolated.has_variables
                     || is_secret_key(&at.key)
@@ -243,6 +262,26 @@ fn looks_like_credentials(text: &str) -> bool {
 // === impl Value ===
 
 impl Value {
+    /// The value as JSON; numbers keep their spelling.
+    pub(super) fn to_json(&self) -> String {
+        let joined = |parts: Vec<String>| parts.join(",");
+        match self {
+            Self::Nothing(_) | Self::Broken(_) => "null".to_owned(),
+            Self::Scalar(scalar) if scalar.is_literal() => scalar.text.clone(),
+            Self::Scalar(scalar) => serde_json::Value::from(scalar.text.as_str()).to_string(),
+            Self::List(_, items) => {
+                format!("[{}]", joined(items.iter().map(Self::to_json).collect()))
+            }
+            Self::Section(_, entries) => {
+                let member = |entry: &Entry| {
+                    let name = serde_json::Value::from(entry.name.as_str());
+                    format!("{name}:{}", entry.value.to_json())
+                };
+                format!("{{{}}}", joined(entries.iter().map(member).collect()))
+            }
+        }
+    }
+
     pub(super) fn at(&self) -> &At {
         match self {
             Self::Scalar(scalar) => &scalar.at,
@@ -273,6 +312,13 @@ impl Scalar {
         let head: String = chars.by_ref().take(LONGEST_SHOWN).collect();
         let dots = if chars.next().is_some() { "..." } else { "" };
         Cow::Owned(format!("`{}{dots}`", head.escape_debug()))
+    }
+
+    /// Whether it is a number or a boolean, as JSON spells them.
+    fn is_literal(&self) -> bool {
+        self.style == Style::Plain
+            && (matches!(self.text.as_str(), "true" | "false")
+                || serde_json::from_str::<serde_json::Number>(&self.text).is_ok())
     }
 
     pub(super) fn is_secret(&self) -> bool {

@@ -13,12 +13,14 @@ use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::keys;
-use super::mistakes::{At, Review};
+use super::mistakes::{At, Review, Secrets};
 use super::raw::{Entry, Scalar};
 use super::section::{Section, check_name, entries, is_key_character};
 use crate::launchdarkly::settings::{Instance, TargetSettings};
 
 const COMPANY: &str = "ldsink";
+/// The token where none is needed.
+const STAND_IN: &str = "[token]";
 
 /// The targets with those whose description has mistakes, so that a route that names one of these
 /// is not blamed for it.
@@ -189,6 +191,7 @@ fn token_of_file(review: &Review<'_>, file: &Scalar) -> Option<String> {
     let path = review.directory().join(Path::new(&file.text));
     match fs::read_to_string(path) {
         Ok(token) => Some(token.trim_end_matches(['\n', '\r']).to_owned()),
+        Err(_) if review.secrets() == Secrets::Optional => Some(STAND_IN.to_owned()),
         Err(error) => {
             // The kind only: the error's own text may repeat a path that is not to be shown.
             let why = if error.kind() == io::ErrorKind::NotFound {

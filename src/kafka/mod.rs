@@ -3,5 +3,7 @@
 //! Not here: consuming (`pipeline::source`), producing dead letters (`pipeline::dead_letter`).
 
 pub mod connection;
+pub mod message;
 pub mod settings;
 pub mod startup;
+pub mod tail;

@@ -11,13 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use reqwest::{RequestBuilder, Url};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::answer::{ApiError, ErrorClass};
 use super::settings::{ClientError, TargetSettings};
+use super::view::RequestView;
 use super::{hints, http};
 
 /// The version of the event format we write.
@@ -94,19 +95,8 @@ impl EventsClient {
         payload_id: Uuid,
         now_ms: impl Fn() -> i64,
     ) -> Result<(), ApiError> {
-        let mut request = self
-            .http
-            .post(self.url.clone())
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(USER_AGENT, self.user_agent.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .header("X-LaunchDarkly-Event-Schema", EVENT_SCHEMA)
-            .header("X-LaunchDarkly-Payload-ID", payload_id.to_string());
-        if body.compression == BodyCompression::Gzip {
-            request = request.header(CONTENT_ENCODING, "gzip");
-        }
-        let answer =
-            request.body(body.bytes.clone()).send().await.map_err(|e| http::network(&e))?;
+        let request = self.request(body.bytes.clone(), body.compression, payload_id);
+        let answer = request.send().await.map_err(|e| http::network(&e))?;
         let status = answer.status();
         // Nothing but 202 is this API's acceptance; a proxy's or a portal's 200 must not consume
         // records.
@@ -121,6 +111,33 @@ impl EventsClient {
             limits: Box::new(hints::rate_limits(answer.headers())),
             detail: http::excerpt(answer, &self.token).await,
         })
+    }
+
+    /// Shows the request for a JSON array of events, its body as it is before compression.
+    pub fn describe(&self, json: Bytes, payload_id: Uuid) -> Result<RequestView, ApiError> {
+        let request = self.request(json, self.compression, payload_id).build();
+        request.map(|request| RequestView::of(&request)).map_err(|e| http::network(&e))
+    }
+
+    fn request(
+        &self,
+        bytes: Bytes,
+        compression: BodyCompression,
+        payload_id: Uuid,
+    ) -> RequestBuilder {
+        let request = self
+            .http
+            .post(self.url.clone())
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(USER_AGENT, self.user_agent.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header("X-LaunchDarkly-Event-Schema", EVENT_SCHEMA)
+            .header("X-LaunchDarkly-Payload-ID", payload_id.to_string());
+        let request = match compression {
+            BodyCompression::None => request,
+            BodyCompression::Gzip => request.header(CONTENT_ENCODING, "gzip"),
+        };
+        request.body(bytes)
     }
 }
 

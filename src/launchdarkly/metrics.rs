@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::answer::{Answered, ApiError, Creation, Written};
 use super::definition::{self, PatchOp};
 use super::rest::{JSON, Request, RestClient, unless};
+use super::view::RequestView;
 
 /// The most that LaunchDarkly lists at once.
 pub const PAGE_SIZE: u64 = 50;
@@ -44,8 +45,7 @@ impl MetricsClient {
 
     /// Reads a definition. `None` also when the project is unknown; a creation tells.
     pub async fn get(&self, key: &str) -> Result<Answered<Option<Map<String, Value>>>, ApiError> {
-        let request = Request::get(&["metrics", self.rest.project(), key]);
-        let answer = self.rest.send(&request).await;
+        let answer = self.rest.send(&self.reading(key)).await;
         unless(answer.and_then(|answer| Ok(answer.json()?.map(Some))), 404, None)
     }
 
@@ -55,9 +55,7 @@ impl MetricsClient {
         &self,
         desired: &Map<String, Value>,
     ) -> Result<Answered<Creation<Map<String, Value>>>, ApiError> {
-        let body = Value::Object(definition::creation(desired));
-        let request = Request::post(&["metrics", self.rest.project()], &body);
-        let answer = self.rest.send(&request).await;
+        let answer = self.rest.send(&self.creation(desired)).await;
         let created = answer.and_then(|answer| Ok(answer.json()?.map(Creation::Created)));
         unless(created, 409, Creation::AlreadyThere)
     }
@@ -69,10 +67,37 @@ impl MetricsClient {
     /// [`ErrorClass::Conflict`](super::answer::ErrorClass::Conflict) when somebody else changed the
     /// metric meanwhile: read it again and compare anew.
     pub async fn patch(&self, key: &str, patch: &[PatchOp]) -> Result<Answered<Written>, ApiError> {
-        let body = patch.iter().map(PatchOp::to_json).collect();
-        let request = Request::patch(&["metrics", self.rest.project(), key], JSON, &body);
-        let answer = self.rest.send(&request).await;
+        let answer = self.rest.send(&self.amendment(key, patch)).await;
         unless(answer.map(|answer| answer.with(Written::Done)), 404, Written::Absent)
+    }
+
+    /// Shows the request of [`Self::get`].
+    pub fn describe_get(&self, key: &str) -> Result<RequestView, ApiError> {
+        self.rest.describe(&self.reading(key))
+    }
+
+    /// Shows the request of [`Self::create`].
+    pub fn describe_create(&self, desired: &Map<String, Value>) -> Result<RequestView, ApiError> {
+        self.rest.describe(&self.creation(desired))
+    }
+
+    /// Shows the request of [`Self::patch`].
+    pub fn describe_patch(&self, key: &str, patch: &[PatchOp]) -> Result<RequestView, ApiError> {
+        self.rest.describe(&self.amendment(key, patch))
+    }
+
+    fn reading(&self, key: &str) -> Request {
+        Request::get(&["metrics", self.rest.project(), key])
+    }
+
+    fn creation(&self, desired: &Map<String, Value>) -> Request {
+        let body = Value::Object(definition::creation(desired));
+        Request::post(&["metrics", self.rest.project()], &body)
+    }
+
+    fn amendment(&self, key: &str, patch: &[PatchOp]) -> Request {
+        let body = patch.iter().map(PatchOp::to_json).collect();
+        Request::patch(&["metrics", self.rest.project(), key], JSON, &body)
     }
 
     /// Lists definitions from an offset on, oldest first, so that a metric made meanwhile comes last

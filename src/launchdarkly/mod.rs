@@ -2,7 +2,8 @@
 //!
 //! [`events`] appends metric events on the events host. [`rest`] carries what the REST API offers:
 //! [`metrics`] with the pure [`definition`], [`segments`] with the pure [`members`] and [`synced`].
-//! All of them speak of their answers in the words of [`answer`] and [`hints`].
+//! All of them speak of their answers in the words of [`answer`] and [`hints`], and can show what they
+//! would send ([`view`]).
 //!
 //! Not here: when to send, how often, and what to do with an answer (`resilience`,
 //! `pipeline::deliver`).
@@ -20,3 +21,4 @@ pub mod settings;
 pub mod synced;
 #[cfg(test)]
 mod tests;
+pub mod view;

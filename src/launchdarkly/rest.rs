@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, RequestBuilder, Response, Url};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +21,7 @@ use serde_json::Value;
 use super::answer::{Answered, ApiError, ErrorClass};
 use super::hints::RateLimits;
 use super::settings::{ClientError, TargetSettings};
+use super::view::RequestView;
 use super::{hints, http};
 
 /// The version of the API that these clients were written for. Without it, the version that was
@@ -119,17 +120,8 @@ impl RestClient {
     /// When the answer is not 2xx, or is no answer of an API. After [`ErrorClass::Network`] the
     /// request may have been carried out.
     pub(super) async fn send(&self, request: &Request) -> Result<Answer, ApiError> {
-        let url = self.address(request)?;
-        let mut sent = self
-            .http
-            .request(request.method.clone(), url)
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(USER_AGENT, self.user_agent.clone())
-            .header("LD-API-Version", API_VERSION);
-        if let Some((content_type, body)) = &request.body {
-            sent = sent.header(CONTENT_TYPE, *content_type).body(body.clone());
-        }
-        let mut answer = sent.send().await.map_err(|e| http::network(&e))?;
+        let prepared = self.prepare(request)?;
+        let mut answer = prepared.send().await.map_err(|e| http::network(&e))?;
         if !answer.status().is_success() {
             return Err(self.refusal(answer).await);
         }
@@ -149,6 +141,30 @@ impl RestClient {
             return Err(strange("the answer is too large to be the API's"));
         }
         Ok(Answer { status, body, limits })
+    }
+
+    /// Shows a request without sending it.
+    ///
+    /// # Errors
+    /// When a key in it cannot be addressed.
+    pub(super) fn describe(&self, request: &Request) -> Result<RequestView, ApiError> {
+        let prepared = self.prepare(request)?.build();
+        prepared.map(|prepared| RequestView::of(&prepared)).map_err(|e| http::network(&e))
+    }
+
+    fn prepare(&self, request: &Request) -> Result<RequestBuilder, ApiError> {
+        let prepared = self
+            .http
+            .request(request.method.clone(), self.address(request)?)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(USER_AGENT, self.user_agent.clone())
+            .header("LD-API-Version", API_VERSION);
+        Ok(match &request.body {
+            None => prepared,
+            Some((content_type, body)) => {
+                prepared.header(CONTENT_TYPE, *content_type).body(body.clone())
+            }
+        })
     }
 
     fn address(&self, request: &Request) -> Result<Url, ApiError> {

@@ -17,6 +17,7 @@ use super::answer::{Answered, ApiError, Creation, Written};
 use super::members::MemberChanges;
 use super::rest::{Request, RestClient, SEMANTIC_PATCH, unless};
 use super::synced::{SyncedError, SyncedSegment};
+use super::view::RequestView;
 
 /// The most operations on targets that LaunchDarkly takes in one semantic patch. It says so of each
 /// instruction; the sum over the request is the careful reading.
@@ -140,7 +141,7 @@ impl SegmentsClient {
         &self,
         spec: &SegmentSpec,
     ) -> Result<Answered<Creation<SegmentView>>, ApiError> {
-        let answer = self.rest.send(&Request::post(&self.path(&[]), &spec.to_json())).await;
+        let answer = self.rest.send(&self.creation(spec)).await;
         let created = |body: SegmentBody| Creation::Created(SegmentView::from(body));
         let answer = answer.and_then(|answer| Ok(answer.json()?.map(created)));
         unless(answer, 409, Creation::AlreadyThere)
@@ -190,6 +191,20 @@ impl SegmentsClient {
             Absence::OfSegment => unless(done, 404, Written::Absent),
             Absence::OfEndpoint => done,
         }
+    }
+
+    /// Shows the request of [`Self::write`].
+    pub fn describe(&self, write: &MemberWrite) -> Result<RequestView, ApiError> {
+        self.rest.describe(&write.request)
+    }
+
+    /// Shows the request of [`Self::create`].
+    pub fn describe_create(&self, spec: &SegmentSpec) -> Result<RequestView, ApiError> {
+        self.rest.describe(&self.creation(spec))
+    }
+
+    fn creation(&self, spec: &SegmentSpec) -> Request {
+        Request::post(&self.path(&[]), &spec.to_json())
     }
 
     fn path<'a>(&'a self, rest: &[&'a str]) -> Vec<&'a str> {

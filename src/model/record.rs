@@ -103,6 +103,19 @@ impl fmt::Debug for Record<'_> {
 // === impl OwnedRecord ===
 
 impl OwnedRecord {
+    /// Lends it like one from the consumer's buffer.
+    pub fn lend(&self) -> Record<'_> {
+        Record {
+            topic: &self.partition.topic,
+            partition: self.partition.number,
+            offset: self.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers: &self.headers,
+        }
+    }
+
     /// Bytes held in memory, without the few of the struct itself.
     pub fn size(&self) -> usize {
         let headers: usize =

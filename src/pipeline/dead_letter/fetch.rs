@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Headers as _;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::kafka::connection::{KafkaLog, client_config};
+use crate::kafka::message::owned;
 use crate::kafka::settings::KafkaSettings;
 use crate::model::record::{OwnedRecord, Partition};
 
@@ -121,21 +121,4 @@ fn is_out_of_range(error: &KafkaError) -> bool {
 
 fn timed_out() -> KafkaError {
     KafkaError::MessageConsumption(rdkafka::error::RDKafkaErrorCode::OperationTimedOut)
-}
-
-fn owned(message: &impl Message, partition: &Partition) -> OwnedRecord {
-    let headers = message.headers().map(|headers| {
-        headers
-            .iter()
-            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-            .collect()
-    });
-    OwnedRecord {
-        partition: partition.clone(),
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(<[u8]>::to_vec),
-        headers: headers.unwrap_or_default(),
-    }
 }

@@ -1,0 +1,94 @@
+//! Says what was mapped in the words of the configuration, so that an expectation reads like the
+//! mapping it tests.
+//!
+//! | the mapping says | and so does the result |
+//! |---|---|
+//! | `metric_event: { key, context, value, time, data }` | the same keys; `time` in RFC 3339, UTC |
+//! | `segment_member: { segment, context_key, member, list }` | `member: false` takes out |
+//! | `metric: { key, name, kind, .. }` | the same keys; `archived: true` for a deleted row |
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::explain::Made;
+use crate::launchdarkly::definition::Field;
+use crate::model::operation::{
+    MemberList, Membership, MetricChange, MetricIntent, Operation, SegmentChange,
+};
+
+/// The members of an event as it is sent, and their words in the configuration.
+const EVENT: &[(&str, &str)] = &[
+    ("key", "key"),
+    ("contextKeys", "context"),
+    ("metricValue", "value"),
+    ("creationDate", "time"),
+    ("data", "data"),
+];
+
+/// What a route made: the operation's word with its content, one for each operation.
+pub fn of_made(made: &Made) -> Vec<(&'static str, Value)> {
+    match made {
+        Made::Event(json) => vec![("metric_event", event(json))],
+        Made::Operations(operations) => operations.iter().map(operation).collect(),
+        Made::Filtered(_) | Made::Refused(_) => Vec::new(),
+    }
+}
+
+/// A moment in its one spelling here: RFC 3339 in UTC. `None` when the value is no time.
+pub fn moment(value: &Value) -> Option<String> {
+    let timestamp = match value {
+        Value::Number(millis) => Timestamp::from_millisecond(millis.as_i64()?).ok()?,
+        Value::String(text) => text.parse().ok()?,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    Some(timestamp.to_string())
+}
+
+fn event(json: &[u8]) -> Value {
+    let sent: Map<String, Value> = serde_json::from_slice(json).unwrap_or_default();
+    let said = EVENT.iter().filter_map(|(wire, word)| {
+        let value = sent.get(*wire)?;
+        let value = if *word == "time" {
+            moment(value).map_or_else(|| value.clone(), Value::String)
+        } else {
+            value.clone()
+        };
+        Some(((*word).to_owned(), value))
+    });
+    said.collect()
+}
+
+fn operation(operation: &Operation) -> (&'static str, Value) {
+    match operation {
+        Operation::Segment(change) => ("segment_member", member(change)),
+        Operation::Metric(change) => ("metric", metric(change)),
+    }
+}
+
+fn member(change: &SegmentChange) -> Value {
+    let (Membership::In(list) | Membership::OutOf(list)) = change.membership;
+    let list = match list {
+        MemberList::Included => "included",
+        MemberList::Excluded => "excluded",
+    };
+    json!({
+        "segment": &*change.segment,
+        "context_key": change.member,
+        "member": change.membership.is_in(),
+        "list": list,
+    })
+}
+
+fn metric(change: &MetricChange) -> Value {
+    let mut said = Map::from_iter([("key".to_owned(), Value::from(&*change.key))]);
+    match &change.intent {
+        MetricIntent::Archive => {
+            said.insert("archived".to_owned(), Value::Bool(true));
+        }
+        MetricIntent::Upsert(fields) => said.extend(fields.iter().map(|(wire, value)| {
+            let word = Field::on_wire(wire).map_or(wire.as_str(), |field| field.name);
+            (word.to_owned(), value.clone())
+        })),
+    }
+    Value::Object(said)
+}
