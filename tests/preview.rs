@@ -169,6 +169,19 @@ fn every_route_of_the_reference_is_tested_and_shown() {
     }
 }
 
+#[test]
+fn every_shipped_configuration_can_be_looked_at_without_its_variables() {
+    let record = r#"{"op":"c","after":{"id":1,"user_id":"u","org_id":"o","total":1,"status":"paid","created_at":1767261600}}"#;
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    for config in ["config/ldsink.yaml", "config/demo.yaml", "config/compose/ldsink.yaml"] {
+        let args = ["preview", "--config", config, "--topic", "shop.public.orders"];
+        let ran = run(&directory, &args, record, &[]);
+        assert_eq!(ran.code, Some(0), "{config}: {ran:?}");
+        assert!(ran.out.contains("1 record: 1 delivered, "), "{config}: {ran:?}");
+        assert!(ran.err.contains("a placeholder stands for it: "), "{config}: {ran:?}");
+    }
+}
+
 // --- preview ---
 
 fn previewed(records: &str, more: &[&str]) -> Ran {
