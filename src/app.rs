@@ -21,18 +21,25 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::kafka::startup::{Needs, StartupError, check};
 use crate::launchdarkly::events::{BodyCompression, EventsClient};
+use crate::launchdarkly::metrics::MetricsClient;
+use crate::launchdarkly::rest::RestClient;
+use crate::launchdarkly::segments::SegmentsClient;
 use crate::launchdarkly::settings::ClientError;
 use crate::model::outcome::DeadLetter;
 use crate::model::progress::Settlement;
 use crate::pipeline::dead_letter::{DeadLetterError, DeadLetterReports, DeadLetters};
 use crate::pipeline::deliver::courier::{Courier, LaneReports};
+use crate::pipeline::deliver::definitions::{self, DefinitionLanes};
 use crate::pipeline::deliver::events::{self, EventLane};
+use crate::pipeline::deliver::ordered::OrderedLanes;
+use crate::pipeline::deliver::segments::{self, SegmentLanes};
 use crate::pipeline::path::{Outlets, Path};
 use crate::pipeline::source::{Reports, Source, SourceError, Stop, Stopped};
 use crate::resilience::quota::RequestQuota;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::{TaskFailure, TaskSet};
 use crate::telemetry::admin::{Admin, AdminError};
+use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::{Metrics, MetricsError};
 
@@ -124,24 +131,20 @@ struct Running {
 impl Running {
     async fn run(self, shutdown: Shutdown) -> Result<Stopped, AppError> {
         tokio::select! {
-            checked = self.check_kafka() => checked?,
+            checked = self.check_kafka(shutdown.requested.clone()) => checked?,
             () = shutdown.requested.cancelled() => return Ok(Stopped::Clean),
         }
         let (settle, settlements) = channel();
         let (dead_letters, incoming) = mpsc::unbounded_channel();
         self.start_dead_letters(settle.clone(), incoming)?;
-        let lanes = self.start_lanes(&settle, &dead_letters)?;
-        let path = Path::new(
-            self.config.pipeline.clone(),
-            Outlets { events: lanes, keyed: Vec::new(), dead_letters },
-            settlements,
-            &self.reports.metrics,
-        );
+        let outlets = self.start_lanes(&settle, &dead_letters)?;
+        let path =
+            Path::new(self.config.pipeline.clone(), outlets, settlements, &self.reports.metrics);
         self.reports.health.heal(STARTING);
         self.run_source(path, shutdown).await
     }
 
-    async fn check_kafka(&self) -> Result<(), AppError> {
+    async fn check_kafka(&self, stop: CancellationToken) -> Result<(), AppError> {
         let settings = self.config.kafka.clone();
         let needs = Needs {
             topics: self.config.pipeline.topics(),
@@ -156,7 +159,7 @@ impl Running {
         );
         let (tell, told) = oneshot::channel();
         self.tasks.spawn_blocking("kafka_check", move || {
-            if tell.send(check(&settings, &needs)).is_err() {
+            if tell.send(check(&settings, &needs, &stop)).is_err() {
                 tracing::debug!("stopped while kafka was being checked");
             }
         });
@@ -184,32 +187,52 @@ impl Running {
         &self,
         settlements: &Sender<Settlement>,
         dead_letters: &mpsc::UnboundedSender<DeadLetter>,
-    ) -> Result<Vec<mpsc::UnboundedSender<crate::model::batch::EventBatch>>, AppError> {
+    ) -> Result<Outlets, AppError> {
         let delivery = &self.config.pipeline.delivery;
         let compression = if delivery.gzip { BodyCompression::Gzip } else { BodyCompression::None };
-        let mut lanes = Vec::new();
+        let reports = LaneReports {
+            settlements: settlements.clone(),
+            dead_letters: dead_letters.clone(),
+            health: Arc::clone(&self.reports.health),
+            metrics: self.reports.metrics.clone(),
+        };
+        let mut outlets =
+            Outlets { events: Vec::new(), keyed: Vec::new(), dead_letters: dead_letters.clone() };
         for target in &self.config.targets {
-            let client = EventsClient::new(target, compression, delivery.request_timeout)?;
-            let reports = LaneReports {
-                settlements: settlements.clone(),
-                dead_letters: dead_letters.clone(),
-                health: Arc::clone(&self.reports.health),
-                metrics: self.reports.metrics.clone(),
+            // One quota per target: its operations share the account's limits.
+            let quota = RequestQuota::new(delivery.requests_per_second);
+            let courier = |operation| {
+                Courier::new(
+                    target.name.clone(),
+                    operation,
+                    delivery.clone(),
+                    quota.clone(),
+                    reports.clone(),
+                    self.abandoned.clone(),
+                )
             };
-            let courier = Courier::new(
-                target.name.clone(),
-                events::OPERATION,
-                delivery.clone(),
-                RequestQuota::new(delivery.requests_per_second),
-                reports,
-                self.abandoned.clone(),
-            );
-            let lane = EventLane::new(client, courier);
+            let client = EventsClient::new(target, compression, delivery.request_timeout)?;
+            let lane = Arc::new(EventLane::new(client, courier(events::OPERATION)));
             let (send, batches) = mpsc::unbounded_channel();
-            self.tasks.spawn("lane", Arc::new(lane).run(batches, self.tasks.clone()));
-            lanes.push(send);
+            self.tasks.spawn("event_lane", lane.run(batches, self.tasks.clone()));
+            outlets.events.push(send);
+
+            let rest = RestClient::new(target, delivery.request_timeout, clock::now_ms)?;
+            let lanes = Arc::new(OrderedLanes {
+                segments: SegmentLanes::new(
+                    SegmentsClient::new(rest.clone()),
+                    courier(segments::OPERATION),
+                ),
+                definitions: DefinitionLanes::new(
+                    MetricsClient::new(rest),
+                    courier(definitions::OPERATION),
+                ),
+            });
+            let (send, batches) = mpsc::unbounded_channel();
+            self.tasks.spawn("ordered_lanes", lanes.run(batches, self.tasks.clone()));
+            outlets.keyed.push(send);
         }
-        Ok(lanes)
+        Ok(outlets)
     }
 
     async fn run_source(&self, path: Path, shutdown: Shutdown) -> Result<Stopped, AppError> {

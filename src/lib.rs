@@ -1,8 +1,9 @@
 //! `ldsink` streams change events from Apache Kafka into LaunchDarkly.
 //!
 //! A record's path, in reading order: [`pipeline::source`] reads it, [`pipeline::decode`] finds its
-//! documents, [`pipeline::route`] maps them to operations, [`pipeline::batch`] collects those,
-//! [`pipeline::deliver`] sends them through [`launchdarkly`], [`pipeline::dead_letter`] keeps what
+//! documents, [`pipeline::route`] maps them to operations, [`pipeline::batch`] collects metric events
+//! and [`pipeline::coalesce`] what needs order, [`pipeline::deliver`] sends them through
+//! [`launchdarkly`], [`pipeline::dead_letter`] keeps what
 //! is refused, [`pipeline::ack`] knows what is settled and [`pipeline::commit`] when to tell Kafka.
 //! [`pipeline::path`] is that path as code; [`app`] puts everything together. [`preview`] tells of a
 //! record what that path would make of it, without sending anything.

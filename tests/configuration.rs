@@ -96,9 +96,9 @@ fn unknown_keys_are_refused_with_the_likely_one() {
         "    metric_event:",
         "    webhook:",
         &[
-            "10:5: routes[0].metric_event: is missing; say what a change becomes: one of metric_event, segment_member",
+            "10:5: routes[0].metric_event: is missing; say what a change becomes: one of metric_event, metric, segment_member",
             "13:5: routes[0].webhook: is not a known key; \
-             one of name, topics, format, when, metric_event, segment_member",
+             one of name, topics, format, when, metric_event, metric, segment_member",
         ],
     );
 }
@@ -146,7 +146,7 @@ fn what_is_not_one_yaml_document_is_refused() {
     appended(
         "batch: {",
         &["18:1: is not YAML: while parsing a node, did not find expected node content; \
-           check indents and quotes"],
+           check indents and quotes; within { } and [ ], quote \"${VARIABLES}\""],
     );
     appended(
         "batch: &a { max_events: 1 }",

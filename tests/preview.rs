@@ -133,7 +133,7 @@ fn the_shipped_records_are_previewed() {
         "    remedy: give the field a `default`",
         "=> a dead letter with reason missing_field",
         "/api/v2/segments/storefront/production/vip-shoppers/contexts\n",
-        "7 records: 4 delivered, 2 filtered, 1 dead-lettered\n",
+        "8 records: 5 delivered, 2 filtered, 1 dead-lettered\n",
     ] {
         assert!(ran.out.contains(said), "no {said:?} in:\n{}", ran.out);
     }
@@ -150,7 +150,7 @@ fn the_shipped_tests_pass_without_a_token() {
     ] {
         let ran = run(&directory, args, "", &[]);
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        assert!(ran.out.ends_with("8 passed, 0 failed\n"), "{}", ran.out);
+        assert!(ran.out.ends_with("10 passed, 0 failed\n"), "{}", ran.out);
         assert!(ran.err.contains("LD_ACCESS_TOKEN"), "{}", ran.err);
     }
 }
@@ -251,11 +251,11 @@ fn each_kind_of_segment_has_its_request() {
         .collect();
     let api = "https://app.launchdarkly.com/api/v2";
     assert_eq!(lines.len(), 4, "{lines:#?}");
-    assert!(lines[0].starts_with(&format!("POST {api}/segments/shop/production ")), "{}", lines[0]);
-    let condition = "only when the segment does not exist";
-    assert_eq!(shown["requests"][0]["condition"], condition);
+    assert!(lines[1].starts_with(&format!("POST {api}/segments/shop/production ")), "{}", lines[1]);
+    let condition = "when the segment does not exist; then the request above again";
+    assert_eq!(shown["requests"][1]["condition"], condition);
     assert_eq!(
-        lines[1],
+        lines[0],
         format!(
             "POST {api}/segments/shop/production/s%201/contexts {{\"included\":{{\"remove\":[\"u-1\"]}}}}"
         )

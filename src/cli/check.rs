@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, print, say};
-use crate::config::Config;
-use crate::telemetry::logging::Chain;
+use super::{Exit, load, print};
 
 /// Validate a configuration file and print every mistake with its place.
 ///
@@ -19,7 +17,7 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn check(args: &CheckArgs) -> Exit {
-    match Config::load(&args.config) {
+    match load(&args.config) {
         Ok(config) => {
             print(&format!(
                 "{}: valid ({} routes, {} topics, {} targets)",
@@ -30,9 +28,6 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
             ));
             Exit::Success
         }
-        Err(error) => {
-            say(&Chain(&error).to_string());
-            Exit::Usage
-        }
+        Err(exit) => exit,
     }
 }

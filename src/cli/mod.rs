@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
-use crate::kafka::connection::compiled_in;
+use crate::kafka::connection::{compiled_in, mistaken_properties};
 use crate::runtime::shutdown::{Shutdown, StopSignals};
 use crate::telemetry::logging::Chain;
 
@@ -119,7 +119,7 @@ async fn execute(command: Command) -> Exit {
         Command::Test(args) => test::test(&args),
         Command::Sandbox(args) => sandbox::serve(args, shutdown).await,
         Command::Health(args) => health::ask(&args).await,
-        Command::Completions(args) => completions::print(&args),
+        Command::Completions(args) => completions::complete(&args),
     }
 }
 
@@ -148,6 +148,19 @@ fn mapping(file: &Path) -> Option<Config> {
             None
         }
     }
+}
+
+/// Loads a configuration and tells every mistake in it, those that only librdkafka knows included.
+fn load(file: &Path) -> Result<Config, Exit> {
+    let config = Config::load(file).map_err(|error| {
+        say(&Chain(&error).to_string());
+        Exit::Usage
+    })?;
+    let mistaken = mistaken_properties(&config.kafka);
+    for error in &mistaken {
+        say(&format!("{}: kafka.properties: {error}", file.display()));
+    }
+    if mistaken.is_empty() { Ok(config) } else { Err(Exit::Usage) }
 }
 
 /// Prints a result to stdout.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Exit, say};
+use super::{Exit, load};
 use crate::app::{App, AppError};
 use crate::config::Config;
 use crate::kafka::connection::compiled_in;
@@ -24,12 +24,9 @@ pub(super) struct RunArgs {
 }
 
 pub(super) async fn run(args: RunArgs, shutdown: Shutdown) -> Exit {
-    let config = match Config::load(&args.config) {
+    let config = match load(&args.config) {
         Ok(config) => config,
-        Err(error) => {
-            say(&Chain(&error).to_string());
-            return Exit::Usage;
-        }
+        Err(exit) => return exit,
     };
     logging::start(&config.log);
     match service(config, shutdown).await {

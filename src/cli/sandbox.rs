@@ -9,10 +9,11 @@ use crate::runtime::shutdown::Shutdown;
 use crate::sandbox::{DEFAULT_TOKEN, JournalMode, Sandbox, SandboxError, Settings};
 use crate::telemetry::logging::Chain;
 
-/// Serve a LaunchDarkly stand-in: metric import, faults and limits on demand, and a journal.
+/// Serve a LaunchDarkly stand-in: metric import, metric definitions, segments, and a journal.
 ///
 /// Point a target's `events_url` and `api_url` at the address it prints. `GET /` lists its
-/// endpoints; `GET /sandbox/journal` tells what has been accepted and what counts.
+/// endpoints, among them faults and limits on demand; `GET /sandbox/journal` tells what has been
+/// accepted and what counts.
 #[derive(Debug, Args)]
 pub(super) struct SandboxArgs {
     /// The address to listen on; port 0 takes a free one.

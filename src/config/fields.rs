@@ -145,7 +145,7 @@ fn literal(review: &Review<'_>, text: &Scalar, role: Role) -> Option<Json> {
 }
 
 /// What a scalar is by itself: plain ones may be numbers and booleans, as JSON spells them.
-fn natural(text: &Scalar) -> Json {
+pub(super) fn natural(text: &Scalar) -> Json {
     if text.style == Style::Quoted {
         return Json::String(text.text.clone());
     }

@@ -50,11 +50,48 @@ pub(super) const TARGET: SectionKeys = SectionKeys {
 };
 pub(super) const ROUTE: SectionKeys = SectionKeys {
     section: "routes[]",
-    keys: &["name", "topics", "format", "when", "metric_event", "segment_member"],
+    keys: &["name", "topics", "format", "when", "metric_event", "metric", "segment_member"],
 };
 pub(super) const METRIC_EVENT: SectionKeys = SectionKeys {
     section: "routes[].metric_event",
     keys: &["target", "key", "context", "value", "time", "data"],
+};
+pub(super) const METRIC: SectionKeys = SectionKeys {
+    section: "routes[].metric",
+    keys: &[
+        "target",
+        "key",
+        "kind",
+        "name",
+        "description",
+        "tags",
+        "is_numeric",
+        "event_key",
+        "success_criteria",
+        "unit",
+        "selector",
+        "urls",
+        "analysis_units",
+        "unit_aggregation_type",
+        "unit_aggregation_field",
+        "analysis_type",
+        "percentile_value",
+        "event_default",
+        "data_source",
+        "filters",
+        "window_start_offset",
+        "window_end_offset",
+        "winsor_lower_percentile",
+        "winsor_upper_percentile",
+        "winsor_include_imputed",
+        "trace_query",
+        "trace_value_location",
+        "denominator",
+        "value_column",
+        "maintainer_id",
+        "archived",
+        "on_delete",
+    ],
 };
 pub(super) const SEGMENT_MEMBER: SectionKeys = SectionKeys {
     section: "routes[].segment_member",
@@ -106,12 +143,13 @@ pub(super) const ADMIN: SectionKeys = SectionKeys { section: "admin", keys: &["l
 pub(super) const LOG: SectionKeys = SectionKeys { section: "log", keys: &["level", "format"] };
 
 /// All sections, in the order of the reference file.
-pub const SECTIONS: [SectionKeys; 15] = [
+pub const SECTIONS: [SectionKeys; 16] = [
     ROOT,
     KAFKA,
     TARGET,
     ROUTE,
     METRIC_EVENT,
+    METRIC,
     SEGMENT_MEMBER,
     SYNCED,
     FIELD,

@@ -23,6 +23,7 @@ mod fields;
 mod interpolate;
 mod kafka;
 pub mod keys;
+mod metric;
 mod mistakes;
 mod raw;
 mod routes;

@@ -140,9 +140,11 @@ fn note_syntax(error: &LoadError, review: &Review<'_>) {
         LoadError::MappingKeyMustBeScalar(marker) => {
             (Some(marker), "a key must be a single word".to_owned(), "quote it")
         }
-        LoadError::ScanError(marker, error) => {
-            (Some(marker), format!("is not YAML: {}", error.info()), "check indents and quotes")
-        }
+        LoadError::ScanError(marker, error) => (
+            Some(marker),
+            format!("is not YAML: {}", error.info()),
+            "check indents and quotes; within { } and [ ], quote \"${VARIABLES}\"",
+        ),
         LoadError::DuplicateKey(duplicate) => (
             duplicate.key.span().start(),
             "a key stands here a second time".to_owned(),

@@ -5,6 +5,7 @@
 
 use super::fields::{Role, field};
 use super::keys;
+use super::metric;
 use super::mistakes::{Review, suggestion};
 use super::raw::{Entry, Scalar, Value};
 use super::section::{
@@ -126,10 +127,14 @@ pub(super) fn condition(review: &Review<'_>, text: &Scalar) -> Option<Condition>
 /// The one operation of a route. Several operations are several routes, so that each has its own
 /// condition and its own name in metrics.
 fn operation(section: &Section<'_>, targets: &[String]) -> Option<OperationSettings> {
-    let readers: [(&str, ReadOperation); 2] = [
+    let readers: [(&str, ReadOperation); 3] = [
         ("metric_event", |route, targets| {
             let event = route.section("metric_event", keys::METRIC_EVENT);
             metric_event(&event, targets).map(OperationSettings::MetricEvent)
+        }),
+        ("metric", |route, targets| {
+            let metric = route.section("metric", keys::METRIC);
+            metric::metric(&metric, targets).map(OperationSettings::Metric)
         }),
         ("segment_member", |route, targets| {
             let member = route.section("segment_member", keys::SEGMENT_MEMBER);

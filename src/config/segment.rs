@@ -9,7 +9,7 @@ use super::keys;
 use super::routes::{condition, mapped, target};
 use super::section::{Section, check_name, is_key_character, items, scalar};
 use crate::model::operation::{MemberList, SegmentCreation, SegmentKind, SegmentShape};
-use crate::pipeline::route::settings::SegmentMemberSettings;
+use crate::pipeline::route::settings::{FieldSource, SegmentMemberSettings};
 
 /// How the kinds of segment are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub(super) fn member(section: &Section<'_>, targets: &[String]) -> Option<Segmen
         section.missing("context_key", "say who the member is: context_key: $.row.user_id");
     }
     let name = mapped(section, "name", Role::Attribute);
-    let shape = shape(section);
+    let fixed = segment.as_ref().is_some_and(|s| matches!(s.from, FieldSource::Literal(_)));
+    let shape = shape(section, fixed);
     let condition = section.text("member").map(|text| condition(section.review, text));
     let list = section
         .choice("list", &[("included", MemberList::Included), ("excluded", MemberList::Excluded)])
@@ -50,7 +51,7 @@ pub(super) fn member(section: &Section<'_>, targets: &[String]) -> Option<Segmen
     })
 }
 
-fn shape(section: &Section<'_>) -> Option<SegmentShape> {
+fn shape(section: &Section<'_>, fixed: bool) -> Option<SegmentShape> {
     let kinds = [("big", Kind::Big), ("standard", Kind::Standard), ("synced", Kind::Synced)];
     let written = section.choice("kind", &kinds).unwrap_or(Kind::Big);
     let context_kind = section.text("context_kind").map_or_else(
@@ -81,7 +82,7 @@ fn shape(section: &Section<'_>) -> Option<SegmentShape> {
         let problem = "has no meaning for this kind of segment";
         section.review.mistake(&section.at("synced"), problem, "add kind: synced, or remove this");
     }
-    Some(SegmentShape { kind, context_kind, create: create.then_some(creation) })
+    Some(SegmentShape { kind, context_kind, fixed, create: create.then_some(creation) })
 }
 
 fn synced(section: &Section<'_>) -> Option<SegmentKind> {

@@ -3,13 +3,21 @@
 //! What the user wrote comes first and what protects delivery comes last, so that no property can
 //! switch a promise off (the configuration refuses such properties with the reason, too).
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 
+use tokio::time::Instant;
+
 use super::settings::KafkaSettings;
+
+/// One warning per kind of trouble in this time.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// The latest thing a client complained about, for messages that would otherwise only say
 /// "time-out".
@@ -20,6 +28,8 @@ pub struct LastComplaint(Arc<Mutex<Option<String>>>);
 #[derive(Debug, Clone, Default)]
 pub struct KafkaLog {
     pub last: LastComplaint,
+    /// When each kind of trouble was last told as a warning.
+    told: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 /// The properties all clients share.
@@ -39,6 +49,42 @@ pub fn client_config(settings: &KafkaSettings) -> ClientConfig {
     config
 }
 
+/// Why a client cannot be created. Never holds a property's value: it may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CreateError {
+    #[error("`{name}`: {problem}")]
+    Property { name: String, problem: String },
+    #[error("{0}")]
+    Client(String),
+}
+
+/// Creates a client of any kind.
+pub fn create<X: ClientContext, T: FromClientConfigAndContext<X>>(
+    config: &ClientConfig,
+    context: X,
+) -> Result<T, CreateError> {
+    config.create_with_context(context).map_err(CreateError::from)
+}
+
+/// Asks librdkafka about each of the user's properties on its own, so that all mistakes are found at
+/// once and without a broker.
+pub fn mistaken_properties(settings: &KafkaSettings) -> Vec<CreateError> {
+    let mistaken = |(name, value): &(String, String)| {
+        let mut config = ClientConfig::new();
+        config.set(name, value);
+        config.create_native_config().err().map(CreateError::from)
+    };
+    let alone: Vec<CreateError> = settings.properties.iter().filter_map(mistaken).collect();
+    if !alone.is_empty() {
+        return alone;
+    }
+    // Properties that exclude each other only show together.
+    let mut config = client_config(settings);
+    config.set("group.id", &settings.group_id);
+    let consumer = create::<_, BaseConsumer<KafkaLog>>(&config, KafkaLog::default()).err();
+    consumer.into_iter().collect()
+}
+
 /// What the bundled librdkafka was built with: its version and its feature list.
 ///
 /// # Errors
@@ -47,6 +93,19 @@ pub fn compiled_in() -> Result<String, KafkaError> {
     let (_, version) = rdkafka::util::get_rdkafka_version();
     let features = ClientConfig::new().create_native_config()?.get("builtin.features")?;
     Ok(format!("librdkafka {version} ({})", features.replace(',', ", ")))
+}
+
+// === impl CreateError ===
+
+impl From<KafkaError> for CreateError {
+    fn from(error: KafkaError) -> Self {
+        let KafkaError::ClientConfig(_, problem, name, value) = error else {
+            return Self::Client(error.to_string());
+        };
+        // librdkafka quotes the value in its texts.
+        let problem = if value.is_empty() { problem } else { problem.replace(&value, "[value]") };
+        Self::Property { name, problem }
+    }
 }
 
 // === impl LastComplaint ===
@@ -63,6 +122,20 @@ impl LastComplaint {
 
 // === impl KafkaLog ===
 
+impl KafkaLog {
+    /// Whether a kind of trouble has not been told for a while: an outage repeats itself several
+    /// times a second, once for every broker.
+    fn is_news(&self, facility: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let fresh = told.get(facility).is_none_or(|at| now.duration_since(*at) > SILENCE);
+        if fresh {
+            told.insert(facility.to_owned(), now);
+        }
+        fresh
+    }
+}
+
 impl ClientContext for KafkaLog {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
@@ -71,14 +144,21 @@ impl ClientContext for KafkaLog {
             | RDKafkaLogLevel::Critical
             | RDKafkaLogLevel::Error => {
                 self.last.set(message.to_owned());
-                tracing::warn!(facility, message, "kafka client");
+                if self.is_news(facility) {
+                    tracing::warn!(facility, message, "kafka client");
+                } else {
+                    tracing::debug!(facility, message, "kafka client");
+                }
             }
             // A property that only another kind of client knows is expected: all clients get all
             // of the user's properties.
             RDKafkaLogLevel::Warning if facility == "CONFWARN" => {
                 tracing::debug!(facility, message, "kafka client");
             }
-            RDKafkaLogLevel::Warning => tracing::warn!(facility, message, "kafka client"),
+            RDKafkaLogLevel::Warning if self.is_news(facility) => {
+                tracing::warn!(facility, message, "kafka client");
+            }
+            RDKafkaLogLevel::Warning => tracing::debug!(facility, message, "kafka client"),
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
                 tracing::debug!(facility, message, "kafka client");
             }

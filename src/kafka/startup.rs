@@ -8,12 +8,14 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::connection::{KafkaLog, client_config};
+use super::connection::{CreateError, KafkaLog, client_config, create};
 use super::settings::KafkaSettings;
 
 /// One metadata request's time; the whole check has `startup_timeout`.
-const REQUEST: Duration = Duration::from_secs(5);
+/// Short, because a stop is only heard between two.
+const REQUEST: Duration = Duration::from_secs(2);
 /// Partitions of a dead-letter topic we create: order among dead letters carries no meaning, and
 /// one partition is the easiest to read.
 const DEAD_LETTER_PARTITIONS: i32 = 1;
@@ -30,7 +32,9 @@ pub struct Needs {
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
     #[error("librdkafka refuses the kafka properties; see `kafka.properties` in the configuration")]
-    Properties(#[source] KafkaError),
+    Properties(#[source] CreateError),
+    #[error("stopped before kafka answered")]
+    Stopped,
     #[error(
         "no Kafka broker answered at {servers} within {waited:?} ({complaint}); check \
          `kafka.bootstrap_servers`, and `security.protocol` if the cluster wants TLS or SASL"
@@ -60,14 +64,18 @@ impl ConsumerContext for KafkaLog {}
 ///
 /// # Errors
 /// What is missing, and how to mend it.
-pub fn check(settings: &KafkaSettings, needs: &Needs) -> Result<(), StartupError> {
+pub fn check(
+    settings: &KafkaSettings,
+    needs: &Needs,
+    stop: &CancellationToken,
+) -> Result<(), StartupError> {
     let log = KafkaLog::default();
     let mut config = client_config(settings);
     // A group id is demanded of every consumer; this one never joins.
     config.set("group.id", &settings.group_id).set("allow.auto.create.topics", "false");
     let client: BaseConsumer<KafkaLog> =
-        config.create_with_context(log.clone()).map_err(StartupError::Properties)?;
-    let existing = existing_topics(&client, settings, &log)?;
+        create(&config, log.clone()).map_err(StartupError::Properties)?;
+    let existing = existing_topics(&client, settings, &log, stop)?;
     let unknown: Vec<UnknownTopic> = needs
         .topics
         .iter()
@@ -90,9 +98,10 @@ fn existing_topics(
     client: &BaseConsumer<KafkaLog>,
     settings: &KafkaSettings,
     log: &KafkaLog,
+    stop: &CancellationToken,
 ) -> Result<Vec<String>, StartupError> {
     let started = Instant::now();
-    loop {
+    while !stop.is_cancelled() {
         // `poll` serves the callbacks that tell us why a connection fails.
         if let Some(Err(error)) = client.poll(Duration::ZERO) {
             tracing::debug!(%error, "kafka at start");
@@ -113,13 +122,13 @@ fn existing_topics(
             Err(error) => tracing::debug!(%error, "waiting for a kafka broker"),
         }
     }
+    Err(StartupError::Stopped)
 }
 
 fn create_topic(settings: &KafkaSettings, topic: &str) -> Result<(), StartupError> {
     let failed = |source| StartupError::CreateDeadLetterTopic { topic: topic.to_owned(), source };
-    let admin: AdminClient<KafkaLog> = client_config(settings)
-        .create_with_context(KafkaLog::default())
-        .map_err(StartupError::Properties)?;
+    let admin: AdminClient<KafkaLog> =
+        create(&client_config(settings), KafkaLog::default()).map_err(StartupError::Properties)?;
     // -1: as many replicas as the broker's default says.
     let new = NewTopic::new(topic, DEAD_LETTER_PARTITIONS, TopicReplication::Fixed(-1));
     let options = AdminOptions::new().request_timeout(Some(settings.startup_timeout));

@@ -64,7 +64,7 @@ pub enum ErrorClass {
     Conflict,
     /// 400, 413, 422 and statuses we do not know: the content is at fault.
     Refused,
-    /// 401, 403, 404, 405, 406, 415: the token, the project or environment, or our headers are at
+    /// 401, 403, 404, 405, 406, 415, and what only something else than the API answers: the token, the project or environment, or our headers are at
     /// fault; no record can mend that.
     Misconfigured,
 }
@@ -98,14 +98,14 @@ impl ErrorClass {
         Self::Misconfigured,
     ];
 
-    /// Classifies a status that is not a success.
+    /// Classifies a status that is not the one an API accepts with.
     pub fn of_status(status: u16) -> Self {
         match status {
             429 => Self::Throttled,
             408 | 425 | 500..=599 => Self::Unavailable,
             409 => Self::Conflict,
-            // A redirect means that the configured address is not the API's.
-            300..=399 | 401 | 403 | 404 | 405 | 406 | 407 | 411 | 415 => Self::Misconfigured,
+            // Something else answers at the address: a proxy, a portal, a page that has moved.
+            0..=399 | 401..=407 | 410 | 411 | 415 | 451 => Self::Misconfigured,
             _ => Self::Refused,
         }
     }
@@ -138,8 +138,11 @@ mod tests {
             (ErrorClass::Throttled, &[429][..]),
             (ErrorClass::Unavailable, &[408, 500, 502, 503, 504, 599]),
             (ErrorClass::Conflict, &[409]),
-            (ErrorClass::Refused, &[400, 413, 418, 422, 451]),
-            (ErrorClass::Misconfigured, &[301, 307, 401, 403, 404, 405, 406, 411, 415]),
+            (ErrorClass::Refused, &[400, 413, 418, 422]),
+            (
+                ErrorClass::Misconfigured,
+                &[200, 301, 307, 401, 402, 403, 404, 405, 406, 410, 411, 415, 451],
+            ),
         ] {
             for status in statuses {
                 assert_eq!(ErrorClass::of_status(*status), class, "{status}");

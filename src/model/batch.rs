@@ -11,7 +11,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::progress::Epoch;
+use super::progress::{Epoch, Fence};
 use super::record::Partition;
 
 /// The namespace of payload IDs. Changing it makes a repeat after an upgrade count twice.
@@ -44,11 +44,12 @@ pub struct Mark {
 }
 
 /// A cut batch. The body holds its events joined by commas, without the array's brackets.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct EventBatch {
     pub target: TargetId,
     pub partition: Partition,
     pub epoch: Epoch,
+    pub fence: Fence,
     pub fingerprint: MappingFingerprint,
     /// The oldest record timestamp within, in milliseconds since the Unix epoch.
     pub oldest_ms: Option<i64>,
@@ -91,11 +92,13 @@ impl EventBatch {
     /// process, today and after a crash (P3).
     pub fn payload_id(&self, target: &str) -> Uuid {
         let name = format!(
-            "{target}\n{}\n{}\n{}\n{}\n{}",
+            "{target}\n{}\n{}\n{}\n{}\n{:?}\n{}",
             self.partition.topic,
             self.partition.number,
             self.first_offset(),
             self.last_offset(),
+            // Offsets begin again when a topic is made anew; its records are younger.
+            self.oldest_ms,
             self.fingerprint.0,
         );
         Uuid::new_v5(&PAYLOAD_ID_NAMESPACE, name.as_bytes())
@@ -115,6 +118,7 @@ impl EventBatch {
             body: head.body.slice(cut..),
             base: head.base + cut,
             partition: head.partition.clone(),
+            fence: head.fence.clone(),
             ..head
         };
         head.body.truncate(cut);
@@ -151,6 +155,7 @@ mod tests {
             target: TargetId(0),
             partition: Partition::new("t", 0),
             epoch: Epoch(1),
+            fence: Fence::default(),
             fingerprint: MappingFingerprint(Uuid::nil()),
             oldest_ms: None,
             marks,

@@ -56,6 +56,8 @@ pub enum MemberList {
 pub struct SegmentShape {
     pub kind: SegmentKind,
     pub context_kind: String,
+    /// Whether the configuration names the segment, rather than the record.
+    pub fixed: bool,
     /// How to create a segment that does not exist; `None` leaves that to a person.
     pub create: Option<SegmentCreation>,
 }

@@ -33,8 +33,6 @@ pub enum FilterReason {
     When,
     /// A row was deleted, and the metric route ignores that.
     DeleteIgnored,
-    /// No route matched and `unmatched: ignore` is set.
-    Unmatched,
 }
 
 /// Why a record is refused. The catalogue is public: it is in the README and in every dead letter.
@@ -58,6 +56,12 @@ pub enum RefusalReason {
     TooLarge,
     /// LaunchDarkly refused it with 400, 413 or 422 when sent alone.
     RefusedByLaunchDarkly,
+    /// The record is no metric definition that LaunchDarkly takes.
+    InvalidDefinition,
+    /// The metric exists with another kind, which cannot be changed.
+    MetricKindDiffers,
+    /// The record names a segment that does not exist.
+    SegmentMissing,
     /// No route matched and `unmatched: dead_letter` is set.
     Unmatched,
 }
@@ -120,14 +124,8 @@ impl Outcome {
 // === impl FilterReason ===
 
 impl FilterReason {
-    pub const ALL: [Self; 6] = [
-        Self::Tombstone,
-        Self::NoRow,
-        Self::Housekeeping,
-        Self::When,
-        Self::DeleteIgnored,
-        Self::Unmatched,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Tombstone, Self::NoRow, Self::Housekeeping, Self::When, Self::DeleteIgnored];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -136,7 +134,6 @@ impl FilterReason {
             Self::Housekeeping => "housekeeping",
             Self::When => "when",
             Self::DeleteIgnored => "delete_ignored",
-            Self::Unmatched => "unmatched",
         }
     }
 }
@@ -144,7 +141,7 @@ impl FilterReason {
 // === impl RefusalReason ===
 
 impl RefusalReason {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidJson,
         Self::InvalidEnvelope,
         Self::MissingField,
@@ -154,6 +151,9 @@ impl RefusalReason {
         Self::ExpressionFailed,
         Self::TooLarge,
         Self::RefusedByLaunchDarkly,
+        Self::InvalidDefinition,
+        Self::MetricKindDiffers,
+        Self::SegmentMissing,
         Self::Unmatched,
     ];
 
@@ -168,6 +168,9 @@ impl RefusalReason {
             Self::ExpressionFailed => "expression_failed",
             Self::TooLarge => "too_large",
             Self::RefusedByLaunchDarkly => "refused_by_launchdarkly",
+            Self::InvalidDefinition => "invalid_definition",
+            Self::MetricKindDiffers => "metric_kind_differs",
+            Self::SegmentMissing => "segment_missing",
             Self::Unmatched => "unmatched",
         }
     }
@@ -196,6 +199,9 @@ impl RefusalReason {
             Self::RefusedByLaunchDarkly => {
                 "read the status and the detail, mend the mapping, then replay"
             }
+            Self::InvalidDefinition => "mend the row, or map the field differently",
+            Self::MetricKindDiffers => "use another metric key; LaunchDarkly cannot change a kind",
+            Self::SegmentMissing => "create the segment, or set `create: true`, then replay",
             Self::Unmatched => "add a route for these records, or set `unmatched: ignore`",
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::settings::BatchSettings;
 use crate::model::batch::{EventBatch, MappingFingerprint, Mark, TargetId};
-use crate::model::progress::Epoch;
+use crate::model::progress::{Epoch, Fence};
 use crate::model::record::{Partition, Record};
 
 /// Events that are not cut yet.
@@ -157,11 +157,12 @@ pub struct Cut {
 }
 
 impl Cut {
-    pub fn of(self, partition: Partition, epoch: Epoch) -> EventBatch {
+    pub fn of(self, partition: Partition, epoch: Epoch, fence: Fence) -> EventBatch {
         EventBatch {
             target: self.target,
             partition,
             epoch,
+            fence,
             fingerprint: self.fingerprint,
             oldest_ms: self.oldest_ms,
             marks: self.marks,
@@ -199,7 +200,7 @@ mod tests {
     }
 
     fn batch(cut: Cut) -> EventBatch {
-        cut.of(Partition::new("t", 0), Epoch(0))
+        cut.of(Partition::new("t", 0), Epoch(0), Fence::default())
     }
 
     #[tokio::test(start_paused = true)]

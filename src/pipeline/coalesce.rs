@@ -141,11 +141,12 @@ mod tests {
     use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
     use super::*;
-    use crate::model::progress::Epoch;
+    use crate::model::progress::{Epoch, Fence};
     use crate::model::record::Partition;
 
     fn slot(offset: i64) -> Slot {
-        Slot { partition: Partition::new("t", 0), epoch: Epoch(1), offset, bytes: 1 }
+        let (partition, fence) = (Partition::new("t", 0), Fence::default());
+        Slot { partition, epoch: Epoch(1), offset, bytes: 1, fence }
     }
 
     fn coalescer(max_parts: usize) -> Coalescer<u8, bool> {

@@ -5,7 +5,8 @@
 //! | [`source`] | Kafka's partitions | borrowed records | the consumer thread |
 //! | [`decode`] | bytes | a change | the same, pure |
 //! | [`route`] | a change | operations | the same, pure |
-//! | [`batch`] | operations | a batch | the same, pure |
+//! | [`batch`] | metric events | a batch of one partition | the same, pure |
+//! | [`coalesce`] | changes to one segment or metric | a batch with the newest of each | the same, pure |
 //! | [`deliver`] | a batch | a request, and its answer into a settlement | async tasks |
 //! | [`dead_letter`] | a refused record | a record of the dead-letter topic | async tasks |
 //! | [`ack`] | settlements | a low watermark | the consumer thread, pure |

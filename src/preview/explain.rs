@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::model::batch::{EventBatch, TargetId};
 use crate::model::operation::Operation;
 use crate::model::outcome::{FilterReason, Refusal, RefusalReason, Stage};
-use crate::model::progress::Epoch;
+use crate::model::progress::{Epoch, Fence};
 use crate::model::record::{OwnedRecord, Record};
 use crate::pipeline::batch::OpenBatch;
 use crate::pipeline::decode::{Decoded, decode};
@@ -185,7 +185,9 @@ impl Walk<'_> {
             for open in self.open.values_mut().filter(|open| open.has_unsealed()) {
                 let full = open.seal(&self.record, explainer.now);
                 let cut = full.into_iter().chain(open.cut());
-                batches.extend(cut.map(|cut| cut.of(record.partition.clone(), Epoch::default())));
+                batches.extend(cut.map(|cut| {
+                    cut.of(record.partition.clone(), Epoch::default(), Fence::default())
+                }));
             }
         }
         Explanation { fate, routes: self.outcomes, batches }

@@ -32,6 +32,7 @@ pub struct Metrics {
     /// What routes made of records: operations, and why not.
     pub operations: IntCounterVec,
     pub coalesced: IntCounter,
+    pub unchanged: IntCounter,
     pub filtered: IntCounterVec,
     pub dead_letters: IntCounterVec,
     pub requests: IntCounterVec,
@@ -49,6 +50,7 @@ pub struct Metrics {
     pub commits: IntCounterVec,
     pub rebalances: IntCounterVec,
     pub drain_timeouts: IntCounter,
+    pub offset_resets: IntCounter,
     pub consumer_lag: IntGaugeVec,
     pub dead_letter_failures: IntCounter,
     pub last_commit_seconds: Gauge,
@@ -97,6 +99,10 @@ impl Metrics {
             coalesced: d.counter(
                 "coalesced_total",
                 "Operations replaced by a newer one for the same member or metric before they were sent.",
+            )?,
+            unchanged: d.counter(
+                "unchanged_total",
+                "Metric definitions that were already as wanted, so that nothing was written.",
             )?,
             filtered: d.counters(
                 "filtered_total",
@@ -166,6 +172,10 @@ impl Metrics {
             drain_timeouts: d.counter(
                 "drain_timeouts_total",
                 "Drains that did not finish within the deadline; their records are read again.",
+            )?,
+            offset_resets: d.counter(
+                "offset_resets_total",
+                "Partitions whose offsets began again, because the topic was made anew or cut off.",
             )?,
             consumer_lag: d.gauges(
                 "consumer_lag_records",

@@ -56,6 +56,16 @@ impl LaunchDarkly {
         answer.json().await.unwrap()
     }
 
+    /// What the control API shows at a path, or `None` when it shows nothing.
+    pub(crate) async fn look(&self, path: &str) -> Option<Value> {
+        let answer = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();
+        if answer.status() == 404 {
+            return None;
+        }
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        Some(answer.json().await.unwrap())
+    }
+
     async fn put(&self, path: &str, body: &Value) {
         let answer = self.http.put(format!("{}{path}", self.base)).json(body).send().await.unwrap();
         let status = answer.status();

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::fetch::{FetchError, Fetcher};
 use self::letter::Letter;
-use crate::kafka::connection::{KafkaLog, client_config};
+use crate::kafka::connection::{CreateError, KafkaLog, client_config, create};
 use crate::kafka::settings::KafkaSettings;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::{Settlement, Slot};
@@ -65,7 +65,7 @@ pub struct DeadLetters {
 /// The dead-letter producer cannot be created.
 #[derive(Debug, thiserror::Error)]
 #[error("the dead-letter producer cannot be created")]
-pub struct DeadLetterError(#[from] KafkaError);
+pub struct DeadLetterError(#[from] CreateError);
 
 impl DeadLetters {
     pub fn new(
@@ -74,7 +74,7 @@ impl DeadLetters {
         reports: DeadLetterReports,
         abandoned: CancellationToken,
     ) -> Result<Self, DeadLetterError> {
-        let producer = producer_config(settings).create_with_context(KafkaLog::default())?;
+        let producer = create(&producer_config(settings), KafkaLog::default())?;
         let fetcher = Fetcher::new(settings.clone());
         for reason in RefusalReason::ALL {
             // A series that begins at its first dead letter would hide that one from `increase()`.
@@ -90,8 +90,11 @@ impl DeadLetters {
             let Some(letter) = letters.recv().await else { break };
             let stage = Arc::clone(&self);
             tasks.spawn("dead_letter", async move {
+                let fence = letter.slot.fence.clone();
                 tokio::select! {
                     () = stage.write(letter) => {}
+                    // Whoever reads the record now writes its dead letter, too.
+                    () = fence.fallen() => {}
                     () = stage.abandoned.cancelled() => {}
                 }
                 drop(slot);

@@ -46,6 +46,8 @@ struct Envelope<'a> {
     #[serde(rename = "tableChanges")]
     table_changes: Option<IgnoredAny>,
     ddl: Option<IgnoredAny>,
+    /// With `id`: a record of the notification topic.
+    aggregate_type: Option<IgnoredAny>,
     #[serde(borrow, default, deserialize_with = "present")]
     payload: Payload<'a>,
 }
@@ -140,7 +142,8 @@ impl Envelope<'_> {
         let transaction = self.status.is_some() && self.id.is_some();
         let schema_change = self.table_changes.is_some() || self.ddl.is_some();
         let heartbeat = self.ts_ms.is_some() && self.source.is_none();
-        rowless && (transaction || schema_change || heartbeat)
+        let notification = self.aggregate_type.is_some() && self.id.is_some();
+        rowless && (transaction || schema_change || heartbeat || notification)
     }
 }
 
@@ -214,6 +217,10 @@ mod tests {
             (Some(r#"{"ts_ms":1}"#), FilterReason::Housekeeping),
             (Some(r#"{"schema":{},"payload":{"ts_ms":1}}"#), FilterReason::Housekeeping),
             (Some(r#"{"status":"BEGIN","id":"571:1"}"#), FilterReason::Housekeeping),
+            (
+                Some(r#"{"id":"a","type":"COMPLETED","aggregate_type":"Incremental Snapshot"}"#),
+                FilterReason::Housekeeping,
+            ),
             (
                 Some(r#"{"source":{},"ts_ms":1,"ddl":"create","tableChanges":[]}"#),
                 FilterReason::Housekeeping,

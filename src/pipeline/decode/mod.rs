@@ -75,7 +75,9 @@ fn json_key<'a>(record: &Record<'a>) -> Option<&'a str> {
 }
 
 fn invalid_json(error: &serde_json::Error) -> DecodeError {
-    // serde_json quotes at most a short piece of the offending token, not the document.
+    /// serde_json quotes the token it stumbled over, which may be a long text.
+    const LONGEST: usize = 200;
+    let error: String = error.to_string().chars().take(LONGEST).collect();
     DecodeError {
         reason: RefusalReason::InvalidJson,
         detail: format!("the value is not the JSON this format expects: {error}"),

@@ -13,13 +13,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
 use crate::model::outcome::DeadLetter;
-use crate::model::progress::Settlement;
+use crate::model::progress::{Fence, Settlement};
 use crate::pipeline::settings::DeliverySettings;
 use crate::resilience::gate::Gate;
 use crate::resilience::quota::RequestQuota;
@@ -92,8 +94,13 @@ impl Courier {
         Self { target, operation, settings, quota, gate, failures, reports, abandoned }
     }
 
-    /// Makes a request until there is an answer that settles it.
-    pub(super) async fn carry<T, F, R>(&self, request: F) -> Result<Answered<T>, Abandoned>
+    /// Makes a request until there is an answer that settles it, or until one of the fences falls on
+    /// whose behalf it is made.
+    pub(super) async fn carry<T, F, R>(
+        &self,
+        request: F,
+        fences: &[Fence],
+    ) -> Result<Answered<T>, Abandoned>
     where
         F: Fn() -> R + Sync,
         R: Future<Output = Result<T, ApiError>> + Send,
@@ -104,7 +111,7 @@ impl Courier {
         loop {
             let answer = tokio::select! {
                 answer = self.attempt(&request) => answer,
-                () = self.abandoned.cancelled() => return Err(Abandoned),
+                () = self.ended(fences) => return Err(Abandoned),
             };
             attempts += 1;
             let error = match answer {
@@ -125,11 +132,68 @@ impl Courier {
             };
             let labels = [self.target.as_str(), self.operation, error.class.as_str()];
             self.reports.metrics.retries.with_label_values(&labels).inc();
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.abandoned.cancelled() => return Err(Abandoned),
-            }
+            self.pause(pause, fences).await?;
         }
+    }
+
+    /// Waits, unless nobody waits for the answer any more.
+    pub(super) async fn pause(&self, pause: Duration, fences: &[Fence]) -> Result<(), Abandoned> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = self.ended(fences) => Err(Abandoned),
+        }
+    }
+
+    /// Waits until nobody waits for the answer any more.
+    async fn ended(&self, fences: &[Fence]) {
+        // A batch is on behalf of few assignments: of one, or of those that feed a segment.
+        let mut falls: FuturesUnordered<_> = fences.iter().map(Fence::fallen).collect();
+        tokio::select! {
+            () = self.abandoned.cancelled() => {}
+            Some(()) = falls.next() => {}
+        }
+    }
+
+    /// Says what a person has to mend, once, and waits until it may be worth another look.
+    pub(super) async fn wait_for_a_person(
+        &self,
+        part: &str,
+        reason: &str,
+        fences: &[Fence],
+    ) -> Result<(), Abandoned> {
+        if self.reports.health.fault(part, reason) {
+            tracing::error!(
+                target_name = self.target,
+                operation = self.operation,
+                reason,
+                "a lane waits for a fault of the configuration to be mended"
+            );
+        }
+        self.pause(self.settings.probe_interval, fences).await
+    }
+
+    /// What a person had to mend is mended.
+    pub(super) fn heal(&self, part: &str) {
+        if self.reports.health.heal(part) {
+            tracing::info!(target_name = self.target, part, "the lane goes on");
+        }
+    }
+
+    pub(super) fn settle(&self, settlement: Settlement) {
+        if self.reports.settlements.send(settlement).is_err() {
+            tracing::debug!("nobody waits for settlements any more");
+        }
+    }
+
+    pub(super) fn dead_letter(&self, letter: DeadLetter) {
+        if self.reports.dead_letters.send(letter).is_err() {
+            tracing::debug!("nobody writes dead letters any more");
+        }
+    }
+
+    /// A refusal's detail with the target it is about.
+    pub(super) fn detail(&self, detail: &str) -> String {
+        format!("target {}: {detail}", self.target)
     }
 
     async fn attempt<T, F, R>(&self, request: &F) -> Result<T, ApiError>
@@ -182,7 +246,7 @@ impl Courier {
 
     fn halt(&self, error: &ApiError) {
         let status = error.status.unwrap_or_default();
-        let remedy = remedy(status);
+        let remedy = remedy(self.operation, status);
         self.reports.health.fault(
             &format!("target {}", self.target),
             format!("LaunchDarkly answers {status} ({}); {remedy}", error.detail),
@@ -250,15 +314,24 @@ fn declare_series(metrics: &Metrics, target: &str, operation: &str) {
 }
 
 /// What a person can do about a status that no record causes.
-fn remedy(status: u16) -> &'static str {
+fn remedy(operation: &str, status: u16) -> String {
+    let (actions, address) = match operation {
+        "metric_event" => ("`importEventData`", "`events_url`"),
+        "metric" => ("`createMetric` and the metric update actions", "`api_url`"),
+        _ => ("`createSegment`, `updateIncluded` and `updateExcluded`", "`api_url`"),
+    };
     match status {
-        401 => {
-            "check `access_token`: it must be an access token whose role allows `importEventData`, \
-             in an account that has the metric import API"
-        }
-        403 => "allow `importEventData` for the token's role on this project and environment",
-        404 => "check `project` and `environment`, and `instance` or `events_url`",
-        300..=399 => "`events_url` answers with a redirect; set it to the final address",
-        _ => "check `events_url`; if it is LaunchDarkly's, report this as a fault of ldsink",
+        401 => format!(
+            "check `access_token`: it must be an access token whose role allows {actions}, in an \
+             account that has this API"
+        ),
+        403 => format!(
+            "allow {actions} for the token's role on this project and environment; where changes \
+             need approval, let the role bypass it"
+        ),
+        404 => format!("check `project` and `environment`, and `instance` or {address}"),
+        200..=299 => format!("something else than LaunchDarkly answers at {address}; mend it"),
+        300..=399 => format!("{address} answers with a redirect; set it to the final address"),
+        _ => format!("check {address}; if it is LaunchDarkly's, report this as a fault of ldsink"),
     }
 }

@@ -74,7 +74,8 @@ impl EventLane {
     async fn send(&self, batch: &EventBatch) -> Result<Answered<()>, Abandoned> {
         let payload_id = batch.payload_id(&self.courier.target);
         let body = self.client.body(batch.to_json());
-        self.courier.carry(|| self.client.import(&body, payload_id, clock::now_ms)).await
+        let request = || self.client.import(&body, payload_id, clock::now_ms);
+        self.courier.carry(request, std::slice::from_ref(&batch.fence)).await
     }
 
     fn settle(&self, batch: EventBatch) {
@@ -92,9 +93,7 @@ impl EventLane {
         let bytes = batch.body.len();
         let EventBatch { partition, epoch, marks, .. } = batch;
         let settled = Settlement::Batch { partition, epoch, marks, bytes };
-        if self.courier.reports.settlements.send(settled).is_err() {
-            tracing::debug!("nobody waits for settlements any more");
-        }
+        self.courier.settle(settled);
     }
 
     fn refuse(&self, single: &EventBatch, refused: Refused) {
@@ -104,19 +103,17 @@ impl EventLane {
             epoch: single.epoch,
             offset: single.first_offset(),
             bytes: single.body.len(),
+            fence: single.fence.clone(),
         };
         let refusal = Refusal {
             reason: RefusalReason::RefusedByLaunchDarkly,
             stage: Stage::Deliver,
             route: None,
-            detail: format!("target {}: {detail}", self.courier.target),
+            detail: self.courier.detail(&detail),
             status,
             attempts,
         };
         let origin = DeadLetterOrigin::InKafka { sent: single.to_json() };
-        let letter = DeadLetter { origin, refusal, slot };
-        if self.courier.reports.dead_letters.send(letter).is_err() {
-            tracing::debug!("nobody writes dead letters any more");
-        }
+        self.courier.dead_letter(DeadLetter { origin, refusal, slot });
     }
 }

@@ -8,8 +8,8 @@
 //! | the same with one record | that record is dead-lettered |
 //! | 401, 403, 404, 405, 406 | the lane halts; its records wait in Kafka |
 //!
-//! [`courier`] gets one request through and keeps the lane's state; [`events`] and `ordered` know
-//! what to ask for and what to do with a refusal.
+//! [`courier`] gets one request through and keeps the lane's state; [`events`], [`segments`] and
+//! [`definitions`] know what to ask for and what to do with a refusal.
 //!
 //! # Invariants
 //! - V1: every batch is settled or dead-lettered exactly once, record by record, unless the lane is
@@ -19,4 +19,7 @@
 //! Not here: when a batch is cut (`batch`, `coalesce`), what settling moves (`ack`).
 
 pub mod courier;
+pub mod definitions;
 pub mod events;
+pub mod ordered;
+pub mod segments;

@@ -37,10 +37,19 @@ impl Books {
 
     pub(super) fn close(&mut self, id: &Partition) {
         let Some(at) = self.index.remove(id) else { return };
-        self.partitions.swap_remove(at);
+        self.partitions.swap_remove(at).give_up();
         if let Some(moved) = self.partitions.get(at) {
             self.index.insert(moved.id().clone(), at);
         }
+    }
+
+    /// Begins a partition anew under another epoch, as if it had been revoked and assigned.
+    pub(super) fn reopen(&mut self, id: &Partition, batch: BatchSettings) {
+        let Some(partition) = self.index.get(id).and_then(|at| self.partitions.get(*at)) else {
+            return;
+        };
+        let (routes, read) = partition.remains();
+        self.open(id.clone(), routes, batch, read);
     }
 
     /// Finds the partition of a record.
@@ -56,12 +65,6 @@ impl Books {
     pub(super) fn find(&mut self, id: &Partition, epoch: Epoch) -> Option<&mut PartitionPath> {
         let partition = self.partitions.get_mut(*self.index.get(id)?)?;
         (partition.epoch() == epoch).then_some(partition)
-    }
-
-    /// Whether a partition is still as it was assigned in `epoch`.
-    pub(super) fn has(&self, id: &Partition, epoch: Epoch) -> bool {
-        let partition = self.index.get(id).and_then(|at| self.partitions.get(*at));
-        partition.is_some_and(|partition| partition.epoch() == epoch)
     }
 
     pub(super) fn some<'b>(

@@ -72,6 +72,10 @@ impl PathCounters {
         }
     }
 
+    pub(super) fn offset_reset(&self) {
+        self.metrics.offset_resets.inc();
+    }
+
     /// An intent was replaced by a newer one before it was sent.
     pub(super) fn coalesced(&self) {
         self.coalesced.inc();

@@ -132,6 +132,28 @@ impl Path {
         }
     }
 
+    /// Offsets only go back when the log behind them is another one: the topic was made anew, or its
+    /// end was cut off. What was taken says nothing about what comes now.
+    fn begin_anew(&mut self, id: &Partition, offset: i64) {
+        tracing::error!(
+            partition = %id,
+            offset,
+            "the offsets of a partition began again; its records are taken as new ones"
+        );
+        self.counters.offset_reset();
+        self.commits.forget(id);
+        self.books.reopen(id, self.settings.batch);
+        self.forget_fallen();
+    }
+
+    /// Takes back what waits in ordered lanes on behalf of assignments that have ended.
+    fn forget_fallen(&mut self) {
+        let superseded = self.keyed.forget(|slot| !slot.fence.has_fallen());
+        for slot in superseded {
+            self.settle(&slot, Outcome::Delivered);
+        }
+    }
+
     /// Meets one obligation, unless it is of an earlier assignment (W3).
     fn settle(&mut self, slot: &Slot, outcome: Outcome) {
         if let Some(state) = self.books.find(&slot.partition, slot.epoch) {
@@ -220,7 +242,9 @@ impl Intake for Path {
             return;
         };
         if partition.ledger.has_taken(record.offset) {
-            return;
+            let id = partition.id().clone();
+            self.begin_anew(&id, record.offset);
+            return self.record(record, now);
         }
         match partition.map(record, &mut self.scratch, &self.counters, self.settings.unmatched) {
             Ok(Mapped::Operations) => {
@@ -305,11 +329,7 @@ impl Intake for Path {
             self.books.close(id);
             self.commits.forget(id);
         }
-        let books = &mut self.books;
-        let superseded = self.keyed.forget(|slot| books.has(&slot.partition, slot.epoch));
-        for slot in superseded {
-            self.settle(&slot, Outcome::Delivered);
-        }
+        self.forget_fallen();
         self.counters.in_flight(self.books.bytes(), self.books.waiting());
     }
 }

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::counters::PathCounters;
 use crate::model::batch::EventBatch;
 use crate::model::operation::Operation;
-use crate::model::outcome::{Refusal, RefusalReason, Stage};
-use crate::model::progress::{CommitEntry, Epoch, NextOffset, Slot};
+use crate::model::outcome::{FilterReason, Refusal, RefusalReason, Stage};
+use crate::model::progress::{CommitEntry, Epoch, Fence, NextOffset, Slot};
 use crate::model::record::{Partition, Record};
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
 use crate::pipeline::batch::OpenBatch;
@@ -24,6 +24,7 @@ use crate::telemetry::metrics::Counter;
 pub(super) struct PartitionPath {
     id: Partition,
     epoch: Epoch,
+    fence: Fence,
     routes: Arc<TopicRoutes>,
     /// One per target that the topic feeds.
     open: Vec<OpenBatch>,
@@ -44,6 +45,8 @@ pub(super) struct Scratch {
     pub(super) operations: Vec<Operation>,
     /// The routes that made something of it.
     made: Vec<RouteId>,
+    /// The routes that made nothing of it, and why.
+    filtered: Vec<(RouteId, FilterReason)>,
     /// Stays empty.
     no_body: Vec<u8>,
 }
@@ -68,6 +71,7 @@ impl PartitionPath {
         Self {
             id,
             epoch,
+            fence: Fence::default(),
             routes,
             open,
             ledger: Ledger::default(),
@@ -88,7 +92,19 @@ impl PartitionPath {
 
     /// A place in this assignment of the partition, without bytes.
     pub(super) fn slot(&self, offset: i64) -> Slot {
-        Slot { partition: self.id.clone(), epoch: self.epoch, offset, bytes: 0 }
+        let (partition, fence) = (self.id.clone(), self.fence.clone());
+        Slot { partition, epoch: self.epoch, offset, bytes: 0, fence }
+    }
+
+    /// What another assignment of the same partition begins with.
+    pub(super) fn remains(&self) -> (Arc<TopicRoutes>, Counter) {
+        (Arc::clone(&self.routes), self.read.clone())
+    }
+
+    /// Ends the assignment for everything still on its way: what cannot be taken back is at most
+    /// the request under way.
+    pub(super) fn give_up(&self) {
+        self.fence.fall();
     }
 
     // === a record on its way ===
@@ -108,10 +124,13 @@ impl PartitionPath {
         self.read.inc();
         scratch.operations.clear();
         scratch.made.clear();
-        let mapped = self.map_all(record, scratch, counters, unmatched);
+        scratch.filtered.clear();
+        let mapped = self.map_all(record, scratch, unmatched);
         match &mapped {
-            Ok(Mapped::Operations) => scratch.made.iter().for_each(|id| counters.operation(*id)),
-            Ok(Mapped::Filtered) => {}
+            Ok(_) => {
+                scratch.made.iter().for_each(|id| counters.operation(*id));
+                scratch.filtered.iter().for_each(|(id, why)| counters.filtered(*id, *why));
+            }
             Err(_) => self.open.iter_mut().for_each(OpenBatch::discard),
         }
         mapped
@@ -121,14 +140,13 @@ impl PartitionPath {
         &mut self,
         record: &Record<'_>,
         scratch: &mut Scratch,
-        counters: &PathCounters,
         unmatched: Unmatched,
     ) -> Result<Mapped, Refusal> {
         let refuse = |reason, detail| refusal(Stage::Route, None, reason, detail);
         let routes = Arc::clone(&self.routes);
         let mut only_unmatched = true;
         for group in routes.groups() {
-            let GroupMapped { rowless } = self.map_group(group, record, scratch, counters)?;
+            let GroupMapped { rowless } = self.map_group(group, record, scratch)?;
             only_unmatched &= !rowless;
         }
         if self.open.iter().any(|open| open.has_unsealed() && open.is_oversized()) {
@@ -149,12 +167,11 @@ impl PartitionPath {
         group: &FormatGroup,
         record: &Record<'_>,
         scratch: &mut Scratch,
-        counters: &PathCounters,
     ) -> Result<GroupMapped, Refusal> {
         let change = match decode(group.format, record) {
             Ok(Decoded::Change(change)) => change,
             Ok(Decoded::Filtered(reason)) => {
-                group.routes.iter().for_each(|route| counters.filtered(route.id, reason));
+                scratch.filtered.extend(group.routes.iter().map(|route| (route.id, reason)));
                 return Ok(GroupMapped { rowless: true });
             }
             Err(error) => return Err(refusal(Stage::Decode, None, error.reason, &error.detail)),
@@ -162,7 +179,7 @@ impl PartitionPath {
         if group.declines(&change) {
             for route in &group.routes {
                 if let Some(reason) = route.declines(&change) {
-                    counters.filtered(route.id, reason);
+                    scratch.filtered.push((route.id, reason));
                 }
             }
             return Ok(GroupMapped { rowless: true });
@@ -181,7 +198,7 @@ impl PartitionPath {
             }
             match routed {
                 Ok(Routed::MetricEvent | Routed::Operations) => scratch.made.push(route.id),
-                Ok(Routed::Filtered(reason)) => counters.filtered(route.id, reason),
+                Ok(Routed::Filtered(reason)) => scratch.filtered.push((route.id, reason)),
                 Err(error) => return Err(on(Some(&route.name), error)),
             }
         }
@@ -203,7 +220,7 @@ impl PartitionPath {
             let full = open.seal(record, now);
             let more = if open.is_full() { open.cut() } else { None };
             for batch in full.into_iter().chain(more) {
-                let batch = batch.of(self.id.clone(), self.epoch);
+                let batch = batch.of(self.id.clone(), self.epoch, self.fence.clone());
                 self.in_flight += batch.body.len();
                 cut.push(batch);
             }
@@ -226,7 +243,7 @@ impl PartitionPath {
     fn cut_where(&mut self, cut: &mut Vec<EventBatch>, wanted: impl Fn(&OpenBatch) -> bool) {
         for open in self.open.iter_mut().filter(|open| wanted(open)) {
             if let Some(batch) = open.cut() {
-                let batch = batch.of(self.id.clone(), self.epoch);
+                let batch = batch.of(self.id.clone(), self.epoch, self.fence.clone());
                 self.in_flight += batch.body.len();
                 cut.push(batch);
             }

@@ -149,18 +149,39 @@ async fn batches_are_cut_when_full_and_when_they_have_waited() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn repeated_records_and_strangers_are_not_taken() {
+async fn records_of_partitions_that_are_not_ours_are_not_taken() {
     let mut rig = rig(CONFIG);
     let now = Instant::now();
     rig.path.assigned(&zero());
-    for offset in [5, 6, 5, 6, 7] {
+    rig.take_in(9, 1, "{}", now);
+    rig.row(5, 1, now);
+    rig.path.flush(&zero());
+    assert_eq!(rig.batches.try_recv().unwrap().records(), 1);
+    assert!(rig.letters.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_that_begin_again_are_another_log() {
+    let mut rig = rig(CONFIG);
+    let now = Instant::now();
+    rig.path.assigned(&zero());
+    for offset in 0..6 {
         rig.row(offset, 1, now);
     }
-    rig.take_in(9, 1, "{}", now);
-    let offsets: Vec<i64> =
-        rig.batches.try_recv().unwrap().marks.iter().map(|m| m.offset).collect();
-    assert_eq!(offsets, [5, 6, 7]);
-    assert!(rig.letters.try_recv().is_err());
+    let old = rig.batches.try_recv().unwrap();
+    let second = rig.batches.try_recv().unwrap();
+    rig.accept(second);
+    rig.path.turn(now);
+    // The topic was made anew.
+    rig.row(0, 1, now);
+    assert!(old.fence.has_fallen(), "what is under way of the old log stops");
+    assert_eq!(rig.metrics.offset_resets.get(), 1);
+    rig.accept(old);
+    rig.path.flush(&zero());
+    let anew = rig.batches.try_recv().unwrap();
+    rig.accept(anew);
+    rig.path.turn(now);
+    assert_eq!(rig.progress(), Some(1), "the new log counts from its own beginning");
 }
 
 #[tokio::test(start_paused = true)]

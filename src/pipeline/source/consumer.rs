@@ -16,7 +16,7 @@ use rdkafka::error::KafkaError;
 use serde::Deserialize;
 
 use super::Reports;
-use crate::kafka::connection::{KafkaLog, client_config};
+use crate::kafka::connection::{CreateError, KafkaLog, client_config, create as create_client};
 use crate::kafka::settings::KafkaSettings;
 use crate::model::record::Partition;
 
@@ -78,7 +78,7 @@ impl PartitionStatistics {
 pub(super) fn create(
     settings: &KafkaSettings,
     reports: &Reports,
-) -> Result<BaseConsumer<Context>, KafkaError> {
+) -> Result<BaseConsumer<Context>, CreateError> {
     let mut config = client_config(settings);
     let user: Vec<&str> = settings.properties.iter().map(|(name, _)| name.as_str()).collect();
     for (name, value) in DEFAULTS {
@@ -98,12 +98,13 @@ pub(super) fn create(
     for (name, value) in PROTECTED {
         config.set(*name, *value);
     }
-    config.create_with_context(Context {
+    let context = Context {
         log: KafkaLog::default(),
         reports: reports.clone(),
         events: Mutex::default(),
         closing: AtomicBool::new(false),
-    })
+    };
+    create_client(&config, context)
 }
 
 /// Ours unless the user says otherwise.

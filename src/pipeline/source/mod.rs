@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::committer::{Committer, Confirmation};
 use self::consumer::{Context, RebalanceEvent};
+use crate::kafka::connection::CreateError;
 use crate::kafka::settings::KafkaSettings;
 use crate::model::progress::CommitEntry;
 use crate::model::record::{Headers, NoHeaders, Partition, Record};
@@ -44,7 +45,12 @@ const RECORDS_PER_TURN: u32 = 64;
 /// The longest wait for an acknowledgement in a drain before the deadline is looked at again.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// Time for the last commit of a drain, beyond the drain's own deadline.
-const LAST_COMMIT: Duration = Duration::from_secs(5);
+const LAST_COMMIT: Duration = Duration::from_secs(3);
+/// Between attempts at the last commit.
+const COMMIT_RETRY: Duration = Duration::from_millis(100);
+/// Time for leaving: a commit under way and closing the consumer. With Kafka gone they would block
+/// for a minute, and an orchestrator waits for half of that.
+const LEAVE: Duration = Duration::from_secs(5);
 /// Parts in `/ready`: whether brokers answer, and whether the group has given us our share.
 const CONNECTION: &str = "kafka";
 const ASSIGNMENT: &str = "assignment";
@@ -114,10 +120,15 @@ impl Reports {
 /// Why the source cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    #[error("the Kafka consumer cannot be created")]
-    Create(#[source] KafkaError),
+    #[error("the Kafka consumer cannot be created; see `kafka.properties` in the configuration")]
+    Create(#[source] CreateError),
     #[error("Kafka refuses us; check credentials and ACLs for the topics and the group")]
     NotAuthorised(#[source] KafkaError),
+    #[error(
+        "the committed offset of a partition is no longer in Kafka, and `auto.offset.reset: error` \
+         says not to go on from elsewhere; reset the group's offsets, or set `earliest`"
+    )]
+    OffsetGone(#[source] KafkaError),
     #[error("the Kafka consumer failed for good")]
     Fatal(#[source] KafkaError),
 }
@@ -154,7 +165,7 @@ impl<I: Intake> Source<I> {
     ) -> Result<Self, SourceError> {
         let consumer = Arc::new(consumer::create(settings, &reports).map_err(SourceError::Create)?);
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).map_err(SourceError::Create)?;
+        consumer.subscribe(&topics).map_err(SourceError::Fatal)?;
         let committer = Committer::start(Arc::clone(&consumer));
         let (assigned, paused) = (Vec::new(), Vec::new());
         // As if at start: a service whose commits never succeed must look stale, not new.
@@ -174,8 +185,8 @@ impl<I: Intake> Source<I> {
         } else {
             self.drain(&self.assigned.clone(), &stop.immediate)
         };
-        self.leave();
-        ended.map(|()| stopped)
+        let left = self.leave();
+        ended.map(|()| if left { stopped } else { Stopped::Unfinished })
     }
 
     fn run_loop(&mut self, stop: &Stop) -> Result<(), SourceError> {
@@ -258,7 +269,7 @@ impl<I: Intake> Source<I> {
             return;
         }
         if let Err(error) = self.consumer.pause(&list_of(&partitions)) {
-            // The intake asks again; until then more comes in than was asked for, nothing is lost.
+            // More comes in than was asked for until the next pause; nothing is lost.
             tracing::warn!(%error, "partitions cannot be paused");
         }
         self.paused.extend(partitions);
@@ -358,35 +369,58 @@ impl<I: Intake> Source<I> {
 
     /// Commits and waits for the confirmation. Gives whether it came in time.
     fn commit_now(&mut self, partitions: &[Partition], deadline: Instant) -> bool {
-        let entries = self.intake.progress(partitions);
-        if entries.is_empty() {
-            return true;
-        }
-        self.committer.commit(entries.clone());
-        while let Some(Confirmation { entries: confirmed, result }) =
-            self.committer.next_confirmation(deadline.saturating_duration_since(Instant::now()))
-        {
-            let (ours, succeeded) = (confirmed == entries, result.is_ok());
-            self.note_commit(confirmed, &result, Instant::now());
-            if ours {
-                return succeeded;
+        loop {
+            let entries = self.intake.progress(partitions);
+            if entries.is_empty() {
+                return true;
             }
+            self.committer.commit(entries.clone());
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let Some(Confirmation { entries: confirmed, result }) =
+                    self.committer.next_confirmation(left)
+                else {
+                    return false;
+                };
+                let ours = confirmed == entries;
+                self.note_commit(confirmed, &result, Instant::now());
+                if ours {
+                    break;
+                }
+            }
+            // While another member joins, the group refuses commits for a moment; giving up on the
+            // first refusal would repeat what was delivered.
+            self.reports.health.beat();
+            self.intake.await_settlement(COMMIT_RETRY);
         }
-        false
     }
 
-    /// Leaves the group and closes the consumer.
-    fn leave(self) {
+    /// Leaves the group and closes the consumer. Gives whether that came to its end.
+    fn leave(self) -> bool {
         self.consumer.context().close();
-        // A cooperative assignment is given up in the callback, while closing.
+        // Cooperative assignments refuse a plain `unassign`; closing takes them back anyway.
         let cooperative =
             matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         if !cooperative && let Err(error) = self.consumer.unassign() {
             tracing::debug!(%error, "nothing to unassign");
         }
-        self.committer.stop();
-        drop(self.consumer);
-        tracing::info!("left the consumer group");
+        let Self { consumer, committer, .. } = self;
+        // A commit under way shares the consumer, so closing waits for it, elsewhere.
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            committer.stop();
+            drop(consumer);
+            if tell.send(()).is_err() {
+                tracing::debug!("left the consumer group after all");
+            }
+        });
+        let left = told.recv_timeout(LEAVE).is_ok();
+        if left {
+            tracing::info!("left the consumer group");
+        } else {
+            tracing::warn!("leaving the consumer group takes too long; ending without");
+        }
+        left
     }
 
     /// Sorts an error of `poll`: most pass by themselves, a few never do.
@@ -394,6 +428,7 @@ impl<I: Intake> Source<I> {
         let code = error.rdkafka_error_code();
         match (&error, code) {
             (KafkaError::MessageConsumptionFatal(_), _) => Err(SourceError::Fatal(error)),
+            (_, Some(RDKafkaErrorCode::AutoOffsetReset)) => Err(SourceError::OffsetGone(error)),
             (
                 _,
                 Some(

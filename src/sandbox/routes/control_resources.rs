@@ -119,11 +119,17 @@ async fn show_segment(
     Query(query): Query<SegmentQuery>,
 ) -> Response {
     let home = Target { project, environment };
-    let detail = if query.members { Detail::Members } else { Detail::Counts };
+    if !query.members {
+        let found = account.segments().get(&home, &key).map(|segment| {
+            let portrait = Portrait::of(segment, &home, Detail::Counts);
+            serde_json::to_value(portrait).map_err(|error| unwritable(&error))
+        });
+        return answer(found.flatten());
+    }
     // Members share their texts, so a copy to write out without the lock is cheap.
     let found = account.segments().get(&home, &key).cloned();
     match found {
-        Ok(segment) => Json(Portrait::of(&segment, &home, detail)).into_response(),
+        Ok(segment) => Json(Portrait::of(&segment, &home, Detail::Members)).into_response(),
         Err(refusal) => refusal.into_answer(0),
     }
 }

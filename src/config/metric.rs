@@ -1,0 +1,112 @@
+//! `metric`: which rows define which metrics.
+//!
+//! Its fields are those of LaunchDarkly's create body, in this file's spelling; lists and sections
+//! in them are taken as they are. When everything is literal, a definition that LaunchDarkly would
+//! refuse is refused here.
+
+use serde_json::{Map, Value as Json};
+
+use super::fields::{Role, field, natural};
+use super::mistakes::Review;
+use super::raw::Value;
+use super::routes::{mapped, target};
+use super::section::Section;
+use crate::launchdarkly::definition::{FIELDS, validate};
+use crate::pipeline::route::settings::{Absent, Field, FieldSource, MetricSettings, OnDelete};
+
+pub(super) fn metric(section: &Section<'_>, targets: &[String]) -> Option<MetricSettings> {
+    let target = target(section, targets);
+    let key = mapped(section, "key", Role::EventKey);
+    if section.get("key").is_none() {
+        section.missing("key", "give the metric's key, or a field that holds it");
+    }
+    if section.get("kind").is_none() {
+        section.missing("kind", "say what it measures: custom, click or pageview");
+    }
+    let fields: Vec<(String, Field)> = FIELDS
+        .iter()
+        .filter(|known| known.name != "key")
+        .filter_map(|known| {
+            let value = template(section.review, section.get(known.name)?)?;
+            Some((known.wire.to_owned(), value))
+        })
+        .collect();
+    let on_delete = section
+        .choice("on_delete", &[("ignore", OnDelete::Ignore), ("archive", OnDelete::Archive)])
+        .unwrap_or(OnDelete::Ignore);
+    let key = key?;
+    check_literals(section, &key, &fields);
+    let (target, target_name) = target?;
+    Some(MetricSettings { target, target_name, key, fields, on_delete })
+}
+
+/// A field, a literal list or a literal section.
+fn template(review: &Review<'_>, value: &Value) -> Option<Field> {
+    let is_field = match value {
+        Value::Section(_, entries) => {
+            entries.iter().any(|entry| matches!(entry.name.as_str(), "from" | "literal"))
+        }
+        Value::List(..) => false,
+        Value::Scalar(_) | Value::Nothing(_) | Value::Broken(_) => true,
+    };
+    if is_field {
+        return field(review, value, Role::Attribute);
+    }
+    let literal = json_of(value)?;
+    Some(Field { from: FieldSource::Literal(literal), absent: Absent::Refuse })
+}
+
+fn json_of(value: &Value) -> Option<Json> {
+    match value {
+        Value::Nothing(_) => Some(Json::Null),
+        Value::Broken(_) => None,
+        Value::Scalar(text) => Some(natural(text)),
+        Value::List(_, items) => items.iter().map(json_of).collect::<Option<_>>().map(Json::Array),
+        Value::Section(_, entries) => entries
+            .iter()
+            .map(|entry| Some((entry.name.clone(), json_of(&entry.value)?)))
+            .collect::<Option<Map<_, _>>>()
+            .map(Json::Object),
+    }
+}
+
+/// Holds a definition that no record changes against LaunchDarkly's rules.
+fn check_literals(section: &Section<'_>, key: &Field, fields: &[(String, Field)]) {
+    let mut definition = Map::new();
+    let key = ("key".to_owned(), key.clone());
+    for (name, field) in fields.iter().chain([&key]) {
+        let literal = match (&field.from, name.as_str()) {
+            (FieldSource::Literal(literal), _) => literal.clone(),
+            // Any key will do; the other fields may decide each other.
+            (FieldSource::Path(_), "key") => Json::from("key"),
+            (FieldSource::Path(_), _) => return,
+        };
+        definition.insert(name.clone(), literal);
+    }
+    if !section.review.is_sound(&section.at.key) {
+        return;
+    }
+    if let Err(error) = validate(&definition) {
+        let field = error.field.split(['[', '.']).next().unwrap_or_default();
+        let at = if section.get(field).is_some() { section.at(field) } else { section.at.clone() };
+        let problem = format!("LaunchDarkly would refuse it: {}: {}", error.field, error.problem);
+        section.review.mistake(&at, problem, "mend the definition");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys;
+
+    #[test]
+    fn the_table_of_keys_has_every_field_of_a_definition() {
+        let own = ["target", "on_delete"];
+        let known: Vec<&str> =
+            own.into_iter().chain(FIELDS.iter().map(|field| field.name)).collect();
+        for key in keys::METRIC.keys {
+            assert!(known.contains(key), "{key} is no field");
+        }
+        assert_eq!(keys::METRIC.keys.len(), known.len());
+    }
+}

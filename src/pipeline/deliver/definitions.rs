@@ -1,0 +1,238 @@
+//! The metric-definition lanes of a target: read, then create or patch what differs.
+//!
+//! There is no upsert. A definition that is already as it is wanted costs one read, and for a while
+//! after that nothing, so that replaying a topic of definitions is cheap and harmless.
+//!
+//! # Invariants
+//! - V5: a metric's kind is never changed and a metric is never deleted.
+//! - V6: only the fields that a route maps are compared and written.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::courier::{Abandoned, Answered, Courier, Refused};
+use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
+use crate::launchdarkly::definition::{Difference, difference, validate};
+use crate::launchdarkly::metrics::MetricsClient;
+use crate::model::operation::{LaneKey, MetricBatch, MetricIntent};
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
+use crate::model::progress::{Fence, Settlement};
+use crate::resilience::retry::RetryPauses;
+
+/// The name of these lanes' operation.
+pub const OPERATION: &str = "metric";
+
+/// How long a definition that was read or written is taken for the present one. Longer hides what
+/// people change in LaunchDarkly, shorter spares fewer reads.
+const REMEMBERED: Duration = Duration::from_secs(300);
+/// The most definitions remembered; a project has some hundreds.
+const MOST_REMEMBERED: usize = 10_000;
+
+/// Delivers the metric definitions of one target.
+#[derive(Debug)]
+pub struct DefinitionLanes {
+    client: MetricsClient,
+    courier: Courier,
+    known: Mutex<HashMap<Arc<str>, Known>>,
+}
+
+/// A definition as it was at a time.
+#[derive(Debug)]
+struct Known {
+    at: Instant,
+    definition: Map<String, Value>,
+}
+
+/// A definition to be applied.
+#[derive(Clone, Copy)]
+struct Work<'w> {
+    metric: &'w Arc<str>,
+    intent: &'w MetricIntent,
+    desired: &'w Map<String, Value>,
+    fences: &'w [Fence],
+}
+
+/// How one pass over a definition ended.
+enum Pass {
+    /// It is as wanted; the definition to remember, if one was seen.
+    Settled(Option<Map<String, Value>>),
+    /// Somebody else was at it: read again.
+    Again,
+    Refused(RefusalReason, Refused),
+}
+
+impl DefinitionLanes {
+    pub fn new(client: MetricsClient, courier: Courier) -> Self {
+        Self { client, courier, known: Mutex::default() }
+    }
+
+    /// Applies a definition and reports its end.
+    pub(super) async fn deliver(&self, batch: MetricBatch) -> Result<(), Abandoned> {
+        let lane = LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) };
+        let desired = desired(&batch);
+        let mut slots = batch.slots;
+        let fences: Vec<Fence> = slots.last().map(|slot| slot.fence.clone()).into_iter().collect();
+        let work = Work {
+            metric: &batch.metric,
+            intent: &batch.intent,
+            desired: &desired,
+            fences: &fences,
+        };
+        let applied = self.apply(work).await;
+        let Ok(applied) = applied else {
+            // Somebody else sends this definition now; what waits behind it may go on.
+            self.courier.settle(Settlement::Keyed { lane, accepted: Vec::new() });
+            return applied.map(drop);
+        };
+        if let Some((reason, refused)) = applied
+            && let Some(newest) = slots.pop()
+        {
+            let sent = Bytes::from(Value::Object(desired).to_string());
+            self.courier.dead_letter(DeadLetter {
+                origin: DeadLetterOrigin::InKafka { sent },
+                refusal: Refusal {
+                    reason,
+                    stage: Stage::Deliver,
+                    route: None,
+                    detail: self.courier.detail(&refused.detail),
+                    status: refused.status,
+                    attempts: refused.attempts,
+                },
+                slot: newest,
+            });
+        }
+        self.courier.settle(Settlement::Keyed { lane, accepted: slots });
+        Ok(())
+    }
+
+    async fn apply(&self, work: Work<'_>) -> Result<Option<(RefusalReason, Refused)>, Abandoned> {
+        let Work { metric, intent, desired, fences } = work;
+        if matches!(intent, MetricIntent::Upsert(_))
+            && let Err(error) = validate(desired)
+        {
+            let detail = format!("{}: {}", error.field, error.problem);
+            let refused = Refused { status: None, detail, attempts: 0 };
+            return Ok(Some((RefusalReason::InvalidDefinition, refused)));
+        }
+        if let Some(known) = self.remembered(metric)
+            && difference(&known, desired) == Difference::Equal
+        {
+            self.courier.reports.metrics.unchanged.inc();
+            return Ok(None);
+        }
+        let settings = &self.courier.settings;
+        let mut pauses = RetryPauses::new(settings.retry_initial, settings.retry_max);
+        loop {
+            match self.pass(work).await? {
+                Pass::Settled(definition) => {
+                    self.remember(metric, definition);
+                    return Ok(None);
+                }
+                Pass::Refused(reason, refused) => return Ok(Some((reason, refused))),
+                Pass::Again => self.courier.pause(pauses.next(None), fences).await?,
+            }
+        }
+    }
+
+    /// Reads, compares, and creates or patches once.
+    async fn pass(&self, work: Work<'_>) -> Result<Pass, Abandoned> {
+        let Work { metric, intent, desired, fences } = work;
+        let found = match self.courier.carry(|| self.client.get(metric), fences).await? {
+            Answered::Accepted(answer) => answer.value,
+            Answered::Refused(refused) => return Ok(refused_pass(refused)),
+        };
+        let Some(current) = found else {
+            return match intent {
+                // What is not there need not be archived.
+                MetricIntent::Archive => Ok(Pass::Settled(None)),
+                MetricIntent::Upsert(_) => self.create(desired, fences).await,
+            };
+        };
+        match difference(&current, desired) {
+            Difference::Equal => {
+                self.courier.reports.metrics.unchanged.inc();
+                Ok(Pass::Settled(Some(current)))
+            }
+            Difference::KindDiffers { current, desired } => Ok(Pass::Refused(
+                RefusalReason::MetricKindDiffers,
+                Refused {
+                    status: None,
+                    detail: format!("the metric is of kind {current}, the record says {desired}"),
+                    attempts: 1,
+                },
+            )),
+            Difference::Patch(patch) => {
+                let request = || async { unless_conflict(self.client.patch(metric, &patch).await) };
+                Ok(match self.courier.carry(request, fences).await? {
+                    Answered::Accepted(Some(answer)) if answer.value == Written::Done => {
+                        Pass::Settled(None)
+                    }
+                    Answered::Accepted(_) => Pass::Again,
+                    Answered::Refused(refused) => refused_pass(refused),
+                })
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        desired: &Map<String, Value>,
+        fences: &[Fence],
+    ) -> Result<Pass, Abandoned> {
+        Ok(match self.courier.carry(|| self.client.create(desired), fences).await? {
+            Answered::Accepted(answer) => match answer.value {
+                // What a creation does not take (the maintainer) is patched by another pass.
+                Creation::Created(made) if difference(&made, desired) == Difference::Equal => {
+                    Pass::Settled(Some(made))
+                }
+                Creation::Created(_) | Creation::AlreadyThere => Pass::Again,
+            },
+            Answered::Refused(refused) => refused_pass(refused),
+        })
+    }
+
+    fn remembered(&self, metric: &Arc<str>) -> Option<Map<String, Value>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { at, definition } = known.get(metric)?;
+        (at.elapsed() < REMEMBERED).then(|| definition.clone())
+    }
+
+    fn remember(&self, metric: &Arc<str>, definition: Option<Map<String, Value>>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(metric);
+        if known.len() >= MOST_REMEMBERED {
+            known.clear();
+        }
+        if let Some(definition) = definition {
+            known.insert(Arc::clone(metric), Known { at: Instant::now(), definition });
+        }
+    }
+}
+
+/// The fields that a metric is meant to have, by LaunchDarkly's names.
+pub fn desired(batch: &MetricBatch) -> Map<String, Value> {
+    let mut desired = match &batch.intent {
+        MetricIntent::Upsert(fields) => fields.clone(),
+        MetricIntent::Archive => Map::from_iter([("archived".to_owned(), Value::Bool(true))]),
+    };
+    desired.insert("key".to_owned(), Value::from(&*batch.metric));
+    desired
+}
+
+fn refused_pass(refused: Refused) -> Pass {
+    Pass::Refused(RefusalReason::RefusedByLaunchDarkly, refused)
+}
+
+/// A conflict is no failure of the request but an answer: what was read is stale.
+fn unless_conflict<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.class == ErrorClass::Conflict => Ok(None),
+        Err(error) => Err(error),
+    }
+}
