@@ -133,6 +133,19 @@ fn listen() -> std::io::Result<Shutdown> {
     Ok(shutdown)
 }
 
+/// Loads a configuration and tells every mistake in it, those that only librdkafka knows included.
+fn load(file: &Path) -> Result<Config, Exit> {
+    let config = Config::load(file).map_err(|error| {
+        say(&Chain(&error).to_string());
+        Exit::Usage
+    })?;
+    let mistaken = mistaken_properties(&config.kafka);
+    for error in &mistaken {
+        say(&format!("{}: kafka.properties: {error}", file.display()));
+    }
+    if mistaken.is_empty() { Ok(config) } else { Err(Exit::Usage) }
+}
+
 /// Reads a configuration to look at its mapping, or tells its mistakes. Nothing is sent, so secrets
 /// need not be there.
 fn mapping(file: &Path) -> Option<Config> {
@@ -148,19 +161,6 @@ fn mapping(file: &Path) -> Option<Config> {
             None
         }
     }
-}
-
-/// Loads a configuration and tells every mistake in it, those that only librdkafka knows included.
-fn load(file: &Path) -> Result<Config, Exit> {
-    let config = Config::load(file).map_err(|error| {
-        say(&Chain(&error).to_string());
-        Exit::Usage
-    })?;
-    let mistaken = mistaken_properties(&config.kafka);
-    for error in &mistaken {
-        say(&format!("{}: kafka.properties: {error}", file.display()));
-    }
-    if mistaken.is_empty() { Ok(config) } else { Err(Exit::Usage) }
 }
 
 /// Prints a result to stdout.
