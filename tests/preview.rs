@@ -169,6 +169,19 @@ fn every_route_of_the_reference_is_tested_and_shown() {
     }
 }
 
+#[test]
+fn every_shipped_configuration_can_be_looked_at_without_its_variables() {
+    let record = r#"{"op":"c","after":{"id":1,"user_id":"u","org_id":"o","total":1,"status":"paid","created_at":1767261600}}"#;
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    for config in ["config/ldsink.yaml", "config/demo.yaml", "config/compose/ldsink.yaml"] {
+        let args = ["preview", "--config", config, "--topic", "shop.public.orders"];
+        let ran = run(&directory, &args, record, &[]);
+        assert_eq!(ran.code, Some(0), "{config}: {ran:?}");
+        assert!(ran.out.contains("1 record: 1 delivered, "), "{config}: {ran:?}");
+        assert!(ran.err.contains("a placeholder stands for it: "), "{config}: {ran:?}");
+    }
+}
+
 // --- preview ---
 
 fn previewed(records: &str, more: &[&str]) -> Ran {
@@ -238,11 +251,11 @@ fn each_kind_of_segment_has_its_request() {
         .collect();
     let api = "https://app.launchdarkly.com/api/v2";
     assert_eq!(lines.len(), 4, "{lines:#?}");
-    assert!(lines[0].starts_with(&format!("POST {api}/segments/shop/production ")), "{}", lines[0]);
-    let condition = "only when the segment does not exist";
-    assert_eq!(shown["requests"][0]["condition"], condition);
+    assert!(lines[1].starts_with(&format!("POST {api}/segments/shop/production ")), "{}", lines[1]);
+    let condition = "when the segment does not exist; then the request above again";
+    assert_eq!(shown["requests"][1]["condition"], condition);
     assert_eq!(
-        lines[1],
+        lines[0],
         format!(
             "POST {api}/segments/shop/production/s%201/contexts {{\"included\":{{\"remove\":[\"u-1\"]}}}}"
         )

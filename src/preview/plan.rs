@@ -8,23 +8,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::explain::{Explanation, Fate, Made, RouteOutcome};
 use crate::launchdarkly::answer::ApiError;
 use crate::launchdarkly::definition::{self, PatchKind, PatchOp};
 use crate::launchdarkly::events::{BodyCompression, EventsClient};
-use crate::launchdarkly::members::{MemberChanges, MemberIntent};
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::launchdarkly::rest::RestClient;
-use crate::launchdarkly::segments::{SegmentForm, SegmentSpec, SegmentsClient};
+use crate::launchdarkly::segments::SegmentsClient;
 use crate::launchdarkly::settings::{ClientError, TargetSettings};
-use crate::launchdarkly::synced::{SyncedSegment, SyncedSpec};
 use crate::launchdarkly::view::RequestView;
 use crate::model::operation::{
-    MemberList, Membership, MetricChange, MetricIntent, Operation, SegmentChange, SegmentKind,
+    Intent, Member, MetricBatch, MetricChange, MetricIntent, Operation, SegmentBatch, SegmentChange,
 };
+use crate::pipeline::deliver::{definitions, segments};
 
+/// The pointer to the field of a metric that takes it out of use.
+const ARCHIVED: &str = "/archived";
 /// No request is made, so nothing is waited for.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -124,66 +123,38 @@ impl Target {
     }
 
     fn segment_steps(&self, change: &SegmentChange) -> Vec<Step> {
-        let SegmentChange { segment, shape, member, membership, .. } = change;
-        let changes = MemberChanges::from_intents([(member.clone(), intent(*membership))]);
-        let kind = shape.context_kind.as_str();
-        let writes = match &shape.kind {
-            SegmentKind::Big => Ok(vec![self.segments.big_write(segment, &changes)]),
-            SegmentKind::Standard => Ok(self.segments.standard_writes(segment, kind, &changes)),
-            SegmentKind::Synced { integration_key, client_side_id, cohort_id } => {
-                let spec = SyncedSpec {
-                    integration_key: integration_key.clone(),
-                    client_side_id: client_side_id.clone(),
-                    cohort_id: cohort_id.clone().unwrap_or_else(|| segment.to_string()),
-                    cohort_name: change.name.clone().unwrap_or_else(|| segment.to_string()),
-                    context_kind: kind.to_owned(),
-                };
-                SyncedSegment::try_new(spec)
-                    .and_then(|synced| SegmentsClient::synced_writes(&synced, &changes))
-            }
+        let part = Member(change.member.clone());
+        let batch = SegmentBatch {
+            target: change.target,
+            segment: Arc::clone(&change.segment),
+            shape: Arc::clone(&change.shape),
+            name: change.name.clone(),
+            intents: vec![Intent { part, intent: change.membership, slots: Vec::new() }],
         };
-        let mut steps: Vec<Step> = self.segment_creation(change).into_iter().collect();
-        match writes {
-            Ok(writes) => {
-                let described = writes.iter().map(|write| self.segments.describe(write));
-                steps.extend(described.map(|view| (None, told(view))));
-            }
-            Err(error) => steps.push((None, Err(error.to_string()))),
-        }
-        steps
-    }
-
-    fn segment_creation(&self, change: &SegmentChange) -> Option<Step> {
-        let creation = change.shape.create.as_ref()?;
-        let context_kind = change.shape.context_kind.clone();
-        let form = match &change.shape.kind {
-            SegmentKind::Big => SegmentForm::Big { context_kind },
-            SegmentKind::Standard => SegmentForm::Standard,
-            SegmentKind::Synced { .. } => return None,
-        };
-        let spec = SegmentSpec {
-            key: change.segment.to_string(),
-            name: change.name.clone().unwrap_or_else(|| change.segment.to_string()),
-            description: creation.description.clone(),
-            tags: creation.tags.clone(),
-            form,
-        };
-        let request = told(self.segments.describe_create(&spec));
-        Some((Some("only when the segment does not exist"), request))
+        let writes =
+            segments::writes_of(&self.segments, &batch, &segments::changes_of(&batch.intents));
+        let writes = writes.iter().map(|write| (None, told(self.segments.describe(write))));
+        let creation = segments::creation_of(&batch).map(|spec| {
+            let when = "when the segment does not exist; then the request above again";
+            (Some(when), told(self.segments.describe_create(&spec)))
+        });
+        writes.chain(creation).collect()
     }
 
     fn metric_steps(&self, change: &MetricChange) -> Vec<Step> {
-        let read = (None, told(self.metrics.describe_get(&change.key)));
-        match &change.intent {
+        let MetricChange { target, key, intent } = change;
+        let (metric, intent) = (Arc::clone(key), intent.clone());
+        let batch = MetricBatch { target: *target, metric, intent, slots: Vec::new() };
+        let desired = definitions::desired(&batch);
+        let read = (None, told(self.metrics.describe_get(key)));
+        match batch.intent {
             MetricIntent::Archive => {
-                let path = "/archived".to_owned();
-                let patch = [PatchOp { op: PatchKind::Replace, path, value: Value::Bool(true) }];
-                let archive = told(self.metrics.describe_patch(&change.key, &patch));
-                vec![read, (Some("only when it exists and is not archived"), archive)]
+                let op =
+                    PatchOp { op: PatchKind::Replace, path: ARCHIVED.into(), value: true.into() };
+                let archive = told(self.metrics.describe_patch(key, &[op]));
+                vec![read, (Some("when it exists and is not archived"), archive)]
             }
-            MetricIntent::Upsert(fields) => {
-                let mut desired: Map<String, Value> = fields.clone();
-                desired.insert("key".to_owned(), Value::from(&*change.key));
+            MetricIntent::Upsert(_) => {
                 let create = match definition::validate(&desired) {
                     Ok(()) => told(self.metrics.describe_create(&desired)),
                     Err(error) => Err(error.to_string()),
@@ -192,15 +163,6 @@ impl Target {
                 vec![read, (Some(when), create)]
             }
         }
-    }
-}
-
-fn intent(membership: Membership) -> MemberIntent {
-    match membership {
-        Membership::In(MemberList::Included) => MemberIntent::Include,
-        Membership::In(MemberList::Excluded) => MemberIntent::Exclude,
-        Membership::OutOf(MemberList::Included) => MemberIntent::DropIncluded,
-        Membership::OutOf(MemberList::Excluded) => MemberIntent::DropExcluded,
     }
 }
 

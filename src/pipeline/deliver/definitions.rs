@@ -214,7 +214,8 @@ impl DefinitionLanes {
     }
 }
 
-fn desired(batch: &MetricBatch) -> Map<String, Value> {
+/// The fields that a metric is meant to have, by LaunchDarkly's names.
+pub fn desired(batch: &MetricBatch) -> Map<String, Value> {
     let mut desired = match &batch.intent {
         MetricIntent::Upsert(fields) => fields.clone(),
         MetricIntent::Archive => Map::from_iter([("archived".to_owned(), Value::Bool(true))]),

@@ -139,45 +139,13 @@ impl SegmentLanes {
     }
 
     fn prepare(&self, batch: &SegmentBatch, changes: &MemberChanges) -> Vec<MemberWrite> {
-        let shape = &batch.shape;
-        match &shape.kind {
-            SegmentKind::Big => vec![self.client.big_write(&batch.segment, changes)],
-            SegmentKind::Standard => {
-                self.client.standard_writes(&batch.segment, &shape.context_kind, changes)
-            }
-            SegmentKind::Synced { integration_key, client_side_id, cohort_id } => {
-                let spec = SyncedSpec {
-                    integration_key: integration_key.clone(),
-                    client_side_id: client_side_id.clone(),
-                    cohort_id: cohort_id.clone().unwrap_or_else(|| batch.segment.to_string()),
-                    cohort_name: name_of(batch),
-                    context_kind: shape.context_kind.clone(),
-                };
-                // The configuration tries the same with an example, so this cannot fail here.
-                SyncedSegment::try_new(spec)
-                    .and_then(|segment| SegmentsClient::synced_writes(&segment, changes))
-                    .unwrap_or_default()
-            }
-        }
+        writes_of(&self.client, batch, changes)
     }
 
     /// Creates the segment, if that is wanted. Gives whether it is there now.
     async fn create(&self, work: &Work) -> Result<bool, Abandoned> {
         let batch = &work.batch;
-        let (Some(creation), false) = (&batch.shape.create, is_synced(batch)) else {
-            return Ok(false);
-        };
-        let context_kind = batch.shape.context_kind.clone();
-        let spec = SegmentSpec {
-            key: batch.segment.to_string(),
-            name: name_of(batch),
-            description: creation.description.clone(),
-            tags: creation.tags.clone(),
-            form: match batch.shape.kind {
-                SegmentKind::Standard => SegmentForm::Standard,
-                SegmentKind::Big | SegmentKind::Synced { .. } => SegmentForm::Big { context_kind },
-            },
-        };
+        let Some(spec) = creation_of(batch) else { return Ok(false) };
         match self.courier.carry(|| self.client.create(&spec), &work.fences).await? {
             Answered::Accepted(answer) => {
                 if matches!(answer.value, Creation::Created(_)) {
@@ -314,7 +282,55 @@ impl Work {
     }
 }
 
-fn changes_of(intents: &[Intent<Member, Membership>]) -> MemberChanges {
+/// The requests for changes to a segment's members, in the order in which they are made.
+pub fn writes_of(
+    client: &SegmentsClient,
+    batch: &SegmentBatch,
+    changes: &MemberChanges,
+) -> Vec<MemberWrite> {
+    let shape = &batch.shape;
+    match &shape.kind {
+        SegmentKind::Big => vec![client.big_write(&batch.segment, changes)],
+        SegmentKind::Standard => {
+            client.standard_writes(&batch.segment, &shape.context_kind, changes)
+        }
+        SegmentKind::Synced { integration_key, client_side_id, cohort_id } => {
+            let spec = SyncedSpec {
+                integration_key: integration_key.clone(),
+                client_side_id: client_side_id.clone(),
+                cohort_id: cohort_id.clone().unwrap_or_else(|| batch.segment.to_string()),
+                cohort_name: name_of(batch),
+                context_kind: shape.context_kind.clone(),
+            };
+            // The configuration tries the same with an example, so this cannot fail here.
+            SyncedSegment::try_new(spec)
+                .and_then(|segment| SegmentsClient::synced_writes(&segment, changes))
+                .unwrap_or_default()
+        }
+    }
+}
+
+/// How a batch's segment is created when it does not exist; `None` when that is left to a person.
+pub fn creation_of(batch: &SegmentBatch) -> Option<SegmentSpec> {
+    let creation = batch.shape.create.as_ref()?;
+    let context_kind = batch.shape.context_kind.clone();
+    let form = match batch.shape.kind {
+        SegmentKind::Standard => SegmentForm::Standard,
+        SegmentKind::Big => SegmentForm::Big { context_kind },
+        // Its first request makes it.
+        SegmentKind::Synced { .. } => return None,
+    };
+    Some(SegmentSpec {
+        key: batch.segment.to_string(),
+        name: name_of(batch),
+        description: creation.description.clone(),
+        tags: creation.tags.clone(),
+        form,
+    })
+}
+
+/// What a batch asks of each member.
+pub fn changes_of(intents: &[Intent<Member, Membership>]) -> MemberChanges {
     MemberChanges::from_intents(intents.iter().map(|intent| {
         let wanted = match intent.intent {
             Membership::In(MemberList::Included) => MemberIntent::Include,
