@@ -237,6 +237,10 @@ impl Courier {
             | ErrorClass::Unavailable
             | ErrorClass::Conflict => {
                 self.note_failure(error);
+                if let (ErrorClass::Throttled, Some(hint)) = (error.class, error.hint) {
+                    // The limit is the account's: asking for others of us would be refused as well.
+                    self.gate.hold(hint);
+                }
                 if self.gate.is_halted() {
                     self.gate.halt();
                 }
