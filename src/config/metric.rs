@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json};
 
 use super::fields::{Role, field, natural};
 use super::mistakes::Review;
+use super::operation::{mapped, target};
 use super::raw::Value;
-use super::routes::{mapped, target};
 use super::section::Section;
 use crate::launchdarkly::definition::{FIELDS, validate};
 use crate::pipeline::route::settings::{Absent, Field, FieldSource, MetricSettings, OnDelete};

@@ -25,6 +25,7 @@ mod kafka;
 pub mod keys;
 mod metric;
 mod mistakes;
+mod operation;
 mod raw;
 mod routes;
 mod section;

@@ -6,16 +6,13 @@
 use super::fields::{Role, field};
 use super::keys;
 use super::metric;
-use super::mistakes::{Review, suggestion};
-use super::raw::{Entry, Scalar, Value};
-use super::section::{
-    Inside, Section, check_name, entries, is_key_character, items, note_inside, scalar,
-};
+use super::mistakes::Review;
+use super::operation::{condition, mapped, target};
+use super::raw::{Entry, Value};
+use super::section::{Section, check_name, entries, is_key_character, items, scalar};
 use super::segment;
 use super::service::check_topic;
-use crate::model::batch::TargetId;
 use crate::model::change::Format;
-use crate::pipeline::route::condition::Condition;
 use crate::pipeline::route::settings::{
     Field, MetricEventSettings, OperationSettings, RouteSettings,
 };
@@ -110,18 +107,6 @@ fn format(section: &Section<'_>) -> Option<Format> {
     section.choice("format", &options)
 }
 
-pub(super) fn condition(review: &Review<'_>, text: &Scalar) -> Option<Condition> {
-    let error = match Condition::compile(&text.text) {
-        Ok(condition) => return Some(condition),
-        Err(error) => error,
-    };
-    // The parser's texts may span lines, a mistake does not.
-    let message = error.message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mistake = Inside { column: error.column, message: &message, kind: "a condition" };
-    note_inside(review, text, &mistake, "conditions are CEL: https://github.com/google/cel-spec");
-    None
-}
-
 // --- operations ---
 
 /// The one operation of a route. Several operations are several routes, so that each has its own
@@ -179,25 +164,6 @@ fn metric_event(section: &Section<'_>, targets: &[String]) -> Option<MetricEvent
         time,
         data: data.unwrap_or_default(),
     })
-}
-
-pub(super) fn mapped(section: &Section<'_>, name: &str, role: Role) -> Option<Field> {
-    field(section.review, section.get(name)?, role)
-}
-
-pub(super) fn target(section: &Section<'_>, targets: &[String]) -> Option<(TargetId, String)> {
-    let remedy = "name one of the targets";
-    let name = section.required("target", remedy)?;
-    let found = targets.iter().position(|target| *target == name.text);
-    // Without any target that is the mistake, and it is noted.
-    if found.is_none() && !targets.is_empty() {
-        let known: Vec<&str> = targets.iter().map(String::as_str).collect();
-        let remedy =
-            if name.is_secret() { remedy.to_owned() } else { suggestion(&name.text, &known) };
-        let problem = format!("{} is not among the targets", name.shown());
-        section.review.mistake(&name.at, problem, remedy);
-    }
-    Some((TargetId(found?), name.text.clone()))
 }
 
 /// Who the event is about. LaunchDarkly matches both the kind and the key with what the SDKs used.

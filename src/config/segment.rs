@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::fields::Role;
 use super::keys;
-use super::routes::{condition, mapped, target};
+use super::operation::{condition, mapped, target};
 use super::section::{Section, check_name, is_key_character, items, scalar};
 use crate::model::operation::{MemberList, SegmentCreation, SegmentKind, SegmentShape};
 use crate::pipeline::route::settings::{FieldSource, SegmentMemberSettings};

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::UnboundedSender;
@@ -20,8 +21,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
-use crate::model::outcome::DeadLetter;
-use crate::model::progress::{Fence, Settlement};
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
+use crate::model::progress::{Fence, Settlement, Slot};
 use crate::pipeline::settings::DeliverySettings;
 use crate::resilience::gate::Gate;
 use crate::resilience::quota::RequestQuota;
@@ -185,15 +186,30 @@ impl Courier {
         }
     }
 
-    pub(super) fn dead_letter(&self, letter: DeadLetter) {
+    /// Sends a record to the dead-letter topic that LaunchDarkly, or we on its behalf, refused.
+    /// `sent` is kept should Kafka no longer have the record.
+    pub(super) fn dead_letter(
+        &self,
+        slot: Slot,
+        reason: RefusalReason,
+        refused: &Refused,
+        sent: Bytes,
+    ) {
+        let letter = DeadLetter {
+            origin: DeadLetterOrigin::InKafka { sent },
+            refusal: Refusal {
+                reason,
+                stage: Stage::Deliver,
+                route: None,
+                detail: format!("target {}: {}", self.target, refused.detail),
+                status: refused.status,
+                attempts: refused.attempts,
+            },
+            slot,
+        };
         if self.reports.dead_letters.send(letter).is_err() {
             tracing::debug!("nobody writes dead letters any more");
         }
-    }
-
-    /// A refusal's detail with the target it is about.
-    pub(super) fn detail(&self, detail: &str) -> String {
-        format!("target {}: {detail}", self.target)
     }
 
     async fn attempt<T, F, R>(&self, request: &F) -> Result<T, ApiError>

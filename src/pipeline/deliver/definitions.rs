@@ -20,7 +20,7 @@ use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
 use crate::launchdarkly::definition::{Difference, difference, validate};
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::model::operation::{LaneKey, MetricBatch, MetricIntent};
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
+use crate::model::outcome::RefusalReason;
 use crate::model::progress::{Fence, Settlement};
 use crate::resilience::retry::RetryPauses;
 
@@ -93,18 +93,7 @@ impl DefinitionLanes {
             && let Some(newest) = slots.pop()
         {
             let sent = Bytes::from(Value::Object(desired).to_string());
-            self.courier.dead_letter(DeadLetter {
-                origin: DeadLetterOrigin::InKafka { sent },
-                refusal: Refusal {
-                    reason,
-                    stage: Stage::Deliver,
-                    route: None,
-                    detail: self.courier.detail(&refused.detail),
-                    status: refused.status,
-                    attempts: refused.attempts,
-                },
-                slot: newest,
-            });
+            self.courier.dead_letter(newest, reason, &refused, sent);
         }
         self.courier.settle(Settlement::Keyed { lane, accepted: slots });
         Ok(())

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::courier::{Abandoned, Answered, Courier, Refused};
 use crate::launchdarkly::events::EventsClient;
 use crate::model::batch::{EventBatch, Split};
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
+use crate::model::outcome::RefusalReason;
 use crate::model::progress::{Settlement, Slot};
 use crate::runtime::tasks::TaskSet;
 use crate::telemetry::clock;
@@ -64,7 +64,7 @@ impl EventLane {
                         metrics.splits.with_label_values(&labels).inc();
                         open.extend([tail, head]);
                     }
-                    Split::Single(single) => self.refuse(&single, refused),
+                    Split::Single(single) => self.refuse(&single, &refused),
                 },
             }
         }
@@ -96,8 +96,7 @@ impl EventLane {
         self.courier.settle(settled);
     }
 
-    fn refuse(&self, single: &EventBatch, refused: Refused) {
-        let Refused { status, detail, attempts } = refused;
+    fn refuse(&self, single: &EventBatch, refused: &Refused) {
         let slot = Slot {
             partition: single.partition.clone(),
             epoch: single.epoch,
@@ -105,15 +104,7 @@ impl EventLane {
             bytes: single.body.len(),
             fence: single.fence.clone(),
         };
-        let refusal = Refusal {
-            reason: RefusalReason::RefusedByLaunchDarkly,
-            stage: Stage::Deliver,
-            route: None,
-            detail: self.courier.detail(&detail),
-            status,
-            attempts,
-        };
-        let origin = DeadLetterOrigin::InKafka { sent: single.to_json() };
-        self.courier.dead_letter(DeadLetter { origin, refusal, slot });
+        let reason = RefusalReason::RefusedByLaunchDarkly;
+        self.courier.dead_letter(slot, reason, refused, single.to_json());
     }
 }

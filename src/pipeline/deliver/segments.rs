@@ -24,7 +24,7 @@ use crate::launchdarkly::synced::{SyncedSegment, SyncedSpec};
 use crate::model::operation::{
     Intent, LaneKey, Member, MemberList, Membership, SegmentBatch, SegmentKind,
 };
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
+use crate::model::outcome::RefusalReason;
 use crate::model::progress::{Fence, Settlement, Slot};
 
 /// The name of these lanes' operation.
@@ -214,18 +214,8 @@ impl SegmentLanes {
             let segment = &*work.batch.segment;
             let intent = format!("{intent:?}");
             let sent = json!({ "segment": segment, "member": member, "intent": intent });
-            self.courier.dead_letter(DeadLetter {
-                origin: DeadLetterOrigin::InKafka { sent: Bytes::from(sent.to_string()) },
-                refusal: Refusal {
-                    reason,
-                    stage: Stage::Deliver,
-                    route: None,
-                    detail: self.courier.detail(&refused.detail),
-                    status: refused.status,
-                    attempts: refused.attempts,
-                },
-                slot: newest,
-            });
+            let sent = Bytes::from(sent.to_string());
+            self.courier.dead_letter(newest, reason, refused, sent);
         }
     }
 }
