@@ -111,8 +111,10 @@ impl Courier {
         let mut attempts = 0;
         loop {
             let answer = tokio::select! {
-                answer = self.attempt(&request) => answer,
+                // Looked at first: a request whose fence has fallen must not even begin.
+                biased;
                 () = self.ended(fences) => return Err(Abandoned),
+                answer = self.attempt(&request) => answer,
             };
             attempts += 1;
             let error = match answer {
