@@ -186,7 +186,8 @@ fn producer_config(settings: &KafkaSettings) -> ClientConfig {
         .set("enable.idempotence", "true") // Also asks for acknowledgement by all replicas.
         .set("linger.ms", "5")
         .set("queue.buffering.max.kbytes", "65536") // The default is a gigabyte.
-        .set("delivery.timeout.ms", "120000")
+        // Each attempt is told and repeated by us, so it need not hide for the default of minutes.
+        .set("delivery.timeout.ms", "20000")
         // Headers come on top of what the source topic allowed; the broker has the last word.
         .set("message.max.bytes", "20000000")
         // Keys land where the Java clients would put them.

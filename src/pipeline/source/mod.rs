@@ -125,8 +125,9 @@ pub enum SourceError {
     #[error("Kafka refuses us; check credentials and ACLs for the topics and the group")]
     NotAuthorised(#[source] KafkaError),
     #[error(
-        "the committed offset of a partition is no longer in Kafka, and `auto.offset.reset: error` \
-         says not to go on from elsewhere; reset the group's offsets, or set `earliest`"
+        "a partition has no committed offset, or one that its log no longer holds, and \
+         `auto.offset.reset: error` says not to begin elsewhere; set the group's offsets, or \
+         `earliest`"
     )]
     OffsetGone(#[source] KafkaError),
     #[error("the Kafka consumer failed for good")]
