@@ -104,6 +104,29 @@ fn unknown_keys_are_refused_with_the_likely_one() {
 }
 
 #[test]
+fn a_synced_segment_that_could_never_be_written_is_refused() {
+    let event = "    metric_event:\n      target: main\n      key: checkout\n      context: { user: $.row.user_id }\n";
+    let synced = |more: &str, integration: &str| {
+        format!(
+            "    segment_member:\n      target: main\n      segment: vip\n      \
+             context_key: $.row.id\n      kind: synced\n{more}      \
+             synced: {{ integration_key: {integration}, client_side_id: c }}\n"
+        )
+    };
+    for (more, integration, problem) in [
+        ("", "elsewhere", "is no integration that ldsink can write for"),
+        ("      list: excluded\n", "segment-audiences", "has no list of excluded members"),
+        ("      context_kind: device\n", "amplitude", "carries no context kind other than user"),
+    ] {
+        let file = BASE.replacen(event, &synced(more, integration), 1);
+        let mistakes = parse(&file).unwrap_err().to_string();
+        assert!(mistakes.contains(problem) && mistakes.contains("1 mistake"), "{mistakes}");
+    }
+    let file = BASE.replacen(event, &synced("", "segment-audiences"), 1);
+    assert!(parse(&file).is_ok());
+}
+
+#[test]
 fn a_wrong_shape_is_named() {
     replaced(
         "group_id: orders",

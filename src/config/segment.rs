@@ -8,6 +8,7 @@ use super::fields::Role;
 use super::keys;
 use super::operation::{condition, mapped, target};
 use super::section::{Section, check_name, is_key_character, items, scalar};
+use crate::launchdarkly::synced::{SyncedError, SyncedSegment, SyncedSpec};
 use crate::model::operation::{MemberList, SegmentCreation, SegmentKind, SegmentShape};
 use crate::pipeline::route::settings::{FieldSource, SegmentMemberSettings};
 
@@ -37,6 +38,7 @@ pub(super) fn member(section: &Section<'_>, targets: &[String]) -> Option<Segmen
         .choice("list", &[("included", MemberList::Included), ("excluded", MemberList::Excluded)])
         .unwrap_or(MemberList::Included);
     let exclusive = texts(section, "exclusive");
+    check_synced(section, shape.as_ref(), list);
     let (target, target_name) = target?;
     Some(SegmentMemberSettings {
         target,
@@ -100,6 +102,25 @@ fn synced(section: &Section<'_>) -> Option<SegmentKind> {
         client_side_id: environment?.text.clone(),
         cohort_id: synced.text("cohort_id").map(|text| text.text.clone()),
     })
+}
+
+/// Tries a synced segment with an example: what is wrong with it here is wrong with every record.
+fn check_synced(section: &Section<'_>, shape: Option<&SegmentShape>, list: MemberList) {
+    let Some(SegmentShape { kind, context_kind, .. }) = shape else { return };
+    let SegmentKind::Synced { integration_key, client_side_id, cohort_id } = kind else { return };
+    let example = SyncedSpec {
+        integration_key: integration_key.clone(),
+        client_side_id: client_side_id.clone(),
+        cohort_id: cohort_id.clone().unwrap_or_else(|| "example".to_owned()),
+        cohort_name: "example".to_owned(),
+        context_kind: context_kind.clone(),
+    };
+    let problem = match (SyncedSegment::try_new(example), list) {
+        (Err(error), _) => error.to_string(),
+        (Ok(_), MemberList::Excluded) => SyncedError::Exclusion.to_string(),
+        (Ok(_), MemberList::Included) => return,
+    };
+    section.review.mistake(&section.at("synced"), problem, "mend it, or use kind: big");
 }
 
 fn texts(section: &Section<'_>, name: &str) -> Vec<String> {

@@ -182,6 +182,11 @@ impl Courier {
         }
     }
 
+    /// What a person had to mend is no concern of ours any more.
+    pub(super) fn forget(&self, part: &str) {
+        self.reports.health.heal(part);
+    }
+
     pub(super) fn settle(&self, settlement: Settlement) {
         if self.reports.settlements.send(settlement).is_err() {
             tracing::debug!("nobody waits for settlements any more");

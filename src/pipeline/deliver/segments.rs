@@ -74,6 +74,10 @@ impl SegmentLanes {
                 // Every member that LaunchDarkly took is in `accepted`; of an abandoned batch the
                 // others stay open, so their records are read again.
                 let accepted = std::mem::take(&mut work.accepted);
+                if ended.is_err() {
+                    // Whoever has the records now tells what stands in their way.
+                    self.courier.forget(&work.fault_name());
+                }
                 self.courier.settle(Settlement::Keyed { lane, accepted });
                 return ended;
             }
@@ -292,7 +296,8 @@ pub fn writes_of(
                 cohort_name: name_of(batch),
                 context_kind: shape.context_kind.clone(),
             };
-            // The configuration tries the same with an example, so this cannot fail here.
+            // The configuration has tried the same with an example, and what a record adds, the
+            // segment's key and name, is never empty; so this cannot fail here.
             SyncedSegment::try_new(spec)
                 .and_then(|segment| SegmentsClient::synced_writes(&segment, changes))
                 .unwrap_or_default()
@@ -348,5 +353,7 @@ fn is_synced(batch: &SegmentBatch) -> bool {
 }
 
 fn name_of(batch: &SegmentBatch) -> String {
-    batch.name.clone().unwrap_or_else(|| batch.segment.to_string())
+    // A row without a name must not keep its members from their segment.
+    let named = batch.name.as_deref().filter(|name| !name.trim().is_empty());
+    named.unwrap_or(&batch.segment).to_owned()
 }

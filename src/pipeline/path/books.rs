@@ -48,8 +48,12 @@ impl Books {
         let Some(partition) = self.index.get(id).and_then(|at| self.partitions.get(*at)) else {
             return;
         };
-        let (routes, read) = partition.remains();
+        let (routes, read, paused) = partition.remains();
         self.open(id.clone(), routes, batch, read);
+        // Kafka's client knows nothing of this, so what it paused has to be resumed still.
+        if let (Some(since), Some(partition)) = (paused, self.partitions.last_mut()) {
+            partition.pause(since);
+        }
     }
 
     /// Finds the partition of a record.

@@ -97,8 +97,8 @@ impl PartitionPath {
     }
 
     /// What another assignment of the same partition begins with.
-    pub(super) fn remains(&self) -> (Arc<TopicRoutes>, Counter) {
-        (Arc::clone(&self.routes), self.read.clone())
+    pub(super) fn remains(&self) -> (Arc<TopicRoutes>, Counter, Option<Instant>) {
+        (Arc::clone(&self.routes), self.read.clone(), self.paused)
     }
 
     /// Ends the assignment for everything still on its way: what cannot be taken back is at most

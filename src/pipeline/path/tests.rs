@@ -215,6 +215,20 @@ async fn what_is_over_the_limit_is_paused_and_resumed_well_below_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_paused_partition_that_begins_again_is_resumed() {
+    let mut rig = rig(CONFIG);
+    let start = Instant::now();
+    rig.path.assigned(&zero());
+    let mut offset = 0;
+    while rig.path.turn(start).pause.is_empty() {
+        rig.row(offset, 1, start);
+        offset += 1;
+    }
+    rig.row(0, 1, start);
+    assert_eq!(rig.path.turn(start + LEAST_PAUSE).resume, zero());
+}
+
+#[tokio::test(start_paused = true)]
 async fn settlements_and_commits_of_an_earlier_assignment_change_nothing() {
     let mut rig = rig(CONFIG);
     let now = Instant::now();
