@@ -131,8 +131,8 @@ impl Config {
         let routes = routes::read(&root, &surroundings);
         Self {
             kafka: kafka::read(&root, drain),
-            targets: targets.settings,
             pipeline: PipelineSettings {
+                targets: targets.settings.iter().map(|target| target.name.clone()).collect(),
                 routes,
                 unmatched: service::unmatched(&root),
                 batch,
@@ -143,6 +143,7 @@ impl Config {
                 commit_interval: service::commit_interval(&root),
                 drain_deadline,
             },
+            targets: targets.settings,
             admin: service::admin(&root),
             log: service::log(&root),
         }

@@ -5,7 +5,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::batch::Mark;
+use super::batch::{Mark, TargetId};
 use super::operation::LaneKey;
 use super::record::Partition;
 
@@ -31,13 +31,16 @@ pub struct Slot {
     /// Bytes to give back to the in-flight budget.
     pub bytes: usize,
     pub fence: Fence,
+    /// Set when the obligation is to deliver the record's metric events to this target: it is met
+    /// together with the rest of their batch.
+    pub events_of: Option<TargetId>,
 }
 
 /// Tells the ledger that obligations have been met.
 #[derive(Debug)]
 pub enum Settlement {
-    /// All records of a batch were accepted by LaunchDarkly.
-    Batch { partition: Partition, epoch: Epoch, marks: Vec<Mark>, bytes: usize },
+    /// All records of a batch of metric events, or of a part of it, were accepted by LaunchDarkly.
+    Batch { target: TargetId, partition: Partition, epoch: Epoch, marks: Vec<Mark>, bytes: usize },
     /// One record's dead letter was acknowledged by Kafka.
     DeadLetter { slot: Slot },
     /// A batch of an ordered lane has ended: these of its slots were accepted, the others are on
@@ -45,12 +48,26 @@ pub enum Settlement {
     Keyed { lane: LaneKey, accepted: Vec<Slot> },
 }
 
-/// Progress to be written to Kafka for one partition.
+/// What is to be written to Kafka for one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitEntry {
     pub partition: Partition,
     pub epoch: Epoch,
     pub next: NextOffset,
+    /// The batches that may have been sent from `next` on, as text.
+    pub journal: String,
+    /// How many of the partition's cuts the journal covers.
+    pub cuts: u64,
+}
+
+/// What Kafka has for a partition that was assigned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    pub partition: Partition,
+    /// `None` when nothing was ever committed.
+    pub next: Option<NextOffset>,
+    /// What an earlier owner wrote beside it; not necessarily an `ldsink`.
+    pub journal: String,
 }
 
 // === impl Fence ===
@@ -75,7 +92,7 @@ impl Fence {
 impl PartialEq for Slot {
     /// The fence follows from partition and epoch.
     fn eq(&self, other: &Self) -> bool {
-        let place = |slot: &Self| (slot.epoch, slot.offset, slot.bytes);
+        let place = |slot: &Self| (slot.epoch, slot.offset, slot.bytes, slot.events_of);
         self.partition == other.partition && place(self) == place(other)
     }
 }

@@ -27,8 +27,10 @@ pub struct Ledger {
     slots: VecDeque<Slot>,
     /// One past the last record that left from the front.
     watermark: Option<NextOffset>,
-    /// The last record taken.
-    last: Option<i64>,
+    /// The first and the last record taken.
+    taken: Option<(i64, i64)>,
+    /// Obligations not yet met, of all records.
+    owed: usize,
     closed: Closed,
 }
 
@@ -54,7 +56,7 @@ impl Ledger {
     /// Whether the record was taken before; Kafka's client may hand out a record again after a
     /// pause or a seek.
     pub fn has_taken(&self, offset: i64) -> bool {
-        self.last.is_some_and(|last| offset <= last)
+        self.taken.is_some_and(|(_, last)| offset <= last)
     }
 
     /// Takes a record that owes `obligations` settlements; none means it is filtered.
@@ -62,7 +64,9 @@ impl Ledger {
     /// Offsets must grow from call to call.
     pub fn take(&mut self, offset: i64, obligations: u16) {
         debug_assert!(!self.has_taken(offset));
-        self.last = Some(offset);
+        let first = self.taken.map_or(offset, |(first, _)| first);
+        self.taken = Some((first, offset));
+        self.owed += usize::from(obligations);
         if obligations == 0 && self.slots.is_empty() {
             self.watermark = Some(NextOffset(offset + 1));
             self.closed.count(Outcome::Filtered);
@@ -83,7 +87,7 @@ impl Ledger {
                 at += 1;
             }
             if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.offset == mark.offset) {
-                slot.meet(outcome, &mut self.closed);
+                self.owed -= usize::from(slot.meet(outcome, &mut self.closed));
             }
         }
         self.forget();
@@ -106,13 +110,20 @@ impl Ledger {
         self.watermark
     }
 
+    /// Where reading would have to begin again: the watermark, or the first record when nothing is
+    /// settled yet. `None` until a record is taken.
+    pub fn position(&self) -> Option<NextOffset> {
+        self.watermark.or(self.taken.map(|(first, _)| NextOffset(first)))
+    }
+
     /// Records taken and not yet forgotten, settled ones behind an unsettled one included.
     pub fn waiting(&self) -> usize {
         self.slots.len()
     }
 
-    pub fn is_settled(&self) -> bool {
-        self.slots.is_empty()
+    /// Obligations not yet met.
+    pub fn owed(&self) -> usize {
+        self.owed
     }
 
     /// Takes the counts since the last call.
@@ -124,15 +135,17 @@ impl Ledger {
 // === impl Slot ===
 
 impl Slot {
-    fn meet(&mut self, outcome: Outcome, closed: &mut Closed) {
+    /// Gives whether there was an obligation to meet.
+    fn meet(&mut self, outcome: Outcome, closed: &mut Closed) -> bool {
         if self.open == 0 {
-            return;
+            return false;
         }
         self.open -= 1;
         self.outcome = self.outcome.max(outcome);
         if self.open == 0 {
             closed.count(self.outcome);
         }
+        true
     }
 }
 
@@ -174,7 +187,7 @@ mod tests {
         assert_eq!(ledger.watermark(), Some(NextOffset(7)));
         ledger.settle_one(9, Outcome::DeadLettered);
         assert_eq!(ledger.watermark(), Some(NextOffset(11)));
-        assert!(ledger.is_settled());
+        assert_eq!((ledger.owed(), ledger.waiting()), (0, 0));
         assert_eq!(ledger.take_closed(), Closed { delivered: 2, filtered: 1, dead_lettered: 1 });
         assert!(ledger.take_closed().is_empty());
     }
@@ -218,6 +231,8 @@ mod tests {
                 let below = model.keys().take_while(|o| unsettled.is_none_or(|u| **o < u)).last();
                 prop_assert_eq!(ledger.watermark(), below.map(|o| NextOffset(o + 1)));
                 prop_assert!(ledger.watermark() >= highest, "L2");
+                let owed: usize = model.values().map(|(open, _)| usize::from(*open)).sum();
+                prop_assert_eq!(ledger.owed(), owed);
                 highest = ledger.watermark();
                 let closed = ledger.take_closed();
                 total.delivered += closed.delivered;

@@ -11,6 +11,8 @@
 //!
 //! Not here: what is in flight (`path`), when edges are written to Kafka (`commit`).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -33,10 +35,15 @@ pub struct OpenBatch {
     oldest_ms: Option<i64>,
     /// When the first event came; `None` while empty.
     opened: Option<Instant>,
+    /// Set while a batch that was cut before is collected again: its last offset.
+    held: Option<i64>,
 }
 
 /// Bytes for the closing bracket of the JSON array; the opening one replaces the first comma.
 const CLOSING: usize = 1;
+/// How long a batch that is collected again waits for its last record. All its records were in
+/// Kafka before, so only one that has left the log since makes it wait in vain.
+const HOLD: Duration = Duration::from_secs(30);
 
 // === impl OpenBatch ===
 
@@ -52,6 +59,7 @@ impl OpenBatch {
             unsealed_events: 0,
             oldest_ms: None,
             opened: None,
+            held: None,
         }
     }
 
@@ -99,17 +107,11 @@ impl OpenBatch {
     /// had to be cut to make room, if any.
     pub fn seal(&mut self, record: &Record<'_>, now: Instant) -> Option<Cut> {
         let events = std::mem::take(&mut self.unsealed_events);
-        let overflows = !self.marks.is_empty()
+        let overflows = self.held.is_none()
+            && !self.marks.is_empty()
             && (self.body.len() + CLOSING > self.settings.max_bytes
                 || self.events.saturating_add(events) > self.settings.max_events);
-        let cut = if overflows {
-            let tail = self.body.split_off(self.sealed_bytes());
-            let cut = self.cut();
-            self.body = tail;
-            cut
-        } else {
-            None
-        };
+        let cut = if overflows { self.cut_sealed() } else { None };
         self.events = self.events.saturating_add(events);
         self.marks.push(Mark { offset: record.offset, end: self.body.len(), events });
         self.oldest_ms = match (self.oldest_ms, record.timestamp_ms) {
@@ -120,13 +122,36 @@ impl OpenBatch {
         cut
     }
 
+    /// Makes the next batch one that was cut before: nothing but its last record ends it.
+    pub fn hold(&mut self, last: i64) {
+        self.held = Some(last);
+    }
+
+    /// The last record of the batch that is collected again, if one is.
+    pub fn held(&self) -> Option<i64> {
+        self.held
+    }
+
+    pub fn records(&self) -> usize {
+        self.marks.len()
+    }
+
     /// When the batch is to be cut even if it does not fill up.
     pub fn deadline(&self) -> Option<Instant> {
-        self.opened.map(|opened| opened + self.settings.linger)
+        let patience = if self.held.is_some() { HOLD } else { self.settings.linger };
+        self.opened.map(|opened| opened + patience)
     }
 
     pub fn is_full(&self) -> bool {
-        self.events >= self.settings.max_events
+        self.held.is_none() && self.events >= self.settings.max_events
+    }
+
+    /// Cuts what is sealed and keeps what was written since.
+    pub fn cut_sealed(&mut self) -> Option<Cut> {
+        let unsealed = self.body.split_off(self.sealed_bytes());
+        let cut = self.cut();
+        self.body = unsealed;
+        cut
     }
 
     /// Takes everything sealed as a batch, or `None` when there is nothing.
@@ -136,6 +161,7 @@ impl OpenBatch {
         }
         self.events = 0;
         self.opened = None;
+        self.held = None;
         Some(Cut {
             target: self.target,
             fingerprint: self.fingerprint,
@@ -174,8 +200,6 @@ impl Cut {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
     use uuid::Uuid;
 

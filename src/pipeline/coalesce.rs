@@ -146,7 +146,7 @@ mod tests {
 
     fn slot(offset: i64) -> Slot {
         let (partition, fence) = (Partition::new("t", 0), Fence::default());
-        Slot { partition, epoch: Epoch(1), offset, bytes: 1, fence }
+        Slot { partition, epoch: Epoch(1), offset, bytes: 1, fence, events_of: None }
     }
 
     fn coalescer(max_parts: usize) -> Coalescer<u8, bool> {

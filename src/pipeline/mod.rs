@@ -10,7 +10,8 @@
 //! | [`deliver`] | a batch | a request, and its answer into a settlement | async tasks |
 //! | [`dead_letter`] | a refused record | a record of the dead-letter topic | async tasks |
 //! | [`ack`] | settlements | a low watermark | the consumer thread, pure |
-//! | [`commit`] | watermarks | commits that are due | the same, pure |
+//! | [`journal`] | edges of batches | what the next owner must cut again | the same, pure |
+//! | [`commit`] | watermarks and journals | commits that are due | the same, pure |
 //!
 //! [`path`] joins the pure stages on the consumer thread. What crosses to the async side is a full
 //! batch, never a record.
@@ -22,6 +23,7 @@ pub mod commit;
 pub mod dead_letter;
 pub mod decode;
 pub mod deliver;
+pub mod journal;
 pub mod path;
 pub mod route;
 pub mod settings;

@@ -9,6 +9,8 @@ use crate::model::change::Format;
 /// Everything between Kafka and LaunchDarkly.
 #[derive(Debug, Clone)]
 pub struct PipelineSettings {
+    /// The targets' names.
+    pub targets: Vec<String>,
     pub routes: Vec<RouteSettings>,
     pub unmatched: Unmatched,
     pub batch: BatchSettings,

@@ -13,6 +13,7 @@ use super::{input, words};
 use crate::config::Config;
 use crate::model::batch::{EventBatch, TargetId};
 use crate::model::operation::{KeyedBatch, LaneKey, MetricChange, MetricIntent, Operation};
+use crate::model::progress::Committed;
 use crate::model::outcome::Refusal;
 use crate::model::record::OwnedRecord;
 use crate::pipeline::path::{Outlets, Path};
@@ -78,9 +79,14 @@ fn drive(settings: &PipelineSettings, metrics: &Metrics, record: &OwnedRecord) -
     let outlets = Outlets { events: vec![events; 2], keyed: vec![keyed; 2], dead_letters };
     let mut path = Path::new(settings.clone(), outlets, settlements, metrics);
     let partition = [record.partition.clone()];
-    path.assigned(&partition);
-    path.record(&record.lend(), Instant::now());
+    let [first] = &partition;
+    let (next, journal) = (None, String::new());
+    path.assigned(&[Committed { partition: first.clone(), next, journal }]);
+    let now = Instant::now();
+    path.record(&record.lend(), now);
     path.flush(&partition);
+    let entries = path.progress(&partition);
+    path.committed(entries, true, now);
     Done {
         events: std::iter::from_fn(|| batches.try_recv().ok()).collect(),
         lanes: std::iter::from_fn(|| lanes.try_recv().ok())

@@ -51,6 +51,7 @@ pub struct Metrics {
     pub rebalances: IntCounterVec,
     pub drain_timeouts: IntCounter,
     pub offset_resets: IntCounter,
+    pub recovered_records: IntCounterVec,
     pub consumer_lag: IntGaugeVec,
     pub dead_letter_failures: IntCounter,
     pub last_commit_seconds: Gauge,
@@ -176,6 +177,12 @@ impl Metrics {
             offset_resets: d.counter(
                 "offset_resets_total",
                 "Partitions whose offsets began again, because the topic was made anew or cut off.",
+            )?,
+            recovered_records: d.counters(
+                "recovered_records_total",
+                "Records whose metric events an earlier process may have sent: resent as the same \
+                 request, skipped because they were accepted, or may_repeat in another request.",
+                &["result"],
             )?,
             consumer_lag: d.gauges(
                 "consumer_lag_records",

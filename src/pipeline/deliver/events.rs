@@ -91,8 +91,8 @@ impl EventLane {
         }
         tracing::debug!(?batch, "batch accepted");
         let bytes = batch.body.len();
-        let EventBatch { partition, epoch, marks, .. } = batch;
-        let settled = Settlement::Batch { partition, epoch, marks, bytes };
+        let EventBatch { target, partition, epoch, marks, .. } = batch;
+        let settled = Settlement::Batch { target, partition, epoch, marks, bytes };
         self.courier.settle(settled);
     }
 
@@ -103,6 +103,7 @@ impl EventLane {
             offset: single.first_offset(),
             bytes: single.body.len(),
             fence: single.fence.clone(),
+            events_of: Some(single.target),
         };
         let reason = RefusalReason::RefusedByLaunchDarkly;
         self.courier.dead_letter(slot, reason, refused, single.to_json());

@@ -7,7 +7,7 @@ use super::partition::PartitionPath;
 use crate::model::progress::Epoch;
 use crate::model::record::Partition;
 use crate::pipeline::route::TopicRoutes;
-use crate::pipeline::settings::BatchSettings;
+use crate::pipeline::settings::PipelineSettings;
 use crate::telemetry::metrics::Counter;
 
 /// All partitions of the current assignment.
@@ -26,13 +26,14 @@ impl Books {
         &mut self,
         id: Partition,
         routes: Arc<TopicRoutes>,
-        batch: BatchSettings,
+        settings: &PipelineSettings,
         read: Counter,
-    ) {
+    ) -> Option<&mut PartitionPath> {
         self.close(&id);
         self.epoch = Epoch(self.epoch.0 + 1);
         self.index.insert(id.clone(), self.partitions.len());
-        self.partitions.push(PartitionPath::new(id, self.epoch, routes, batch, read));
+        self.partitions.push(PartitionPath::new(id, self.epoch, routes, settings, read));
+        self.partitions.last_mut()
     }
 
     pub(super) fn close(&mut self, id: &Partition) {
@@ -44,14 +45,14 @@ impl Books {
     }
 
     /// Begins a partition anew under another epoch, as if it had been revoked and assigned.
-    pub(super) fn reopen(&mut self, id: &Partition, batch: BatchSettings) {
+    pub(super) fn reopen(&mut self, id: &Partition, settings: &PipelineSettings) {
         let Some(partition) = self.index.get(id).and_then(|at| self.partitions.get(*at)) else {
             return;
         };
         let (routes, read, paused) = partition.remains();
-        self.open(id.clone(), routes, batch, read);
+        let partition = self.open(id.clone(), routes, settings, read);
         // Kafka's client knows nothing of this, so what it paused has to be resumed still.
-        if let (Some(since), Some(partition)) = (paused, self.partitions.last_mut()) {
+        if let (Some(since), Some(partition)) = (paused, partition) {
             partition.pause(since);
         }
     }
@@ -76,6 +77,13 @@ impl Books {
         ids: &'b [Partition],
     ) -> impl Iterator<Item = &'b PartitionPath> {
         ids.iter().filter_map(|id| self.partitions.get(*self.index.get(id)?))
+    }
+
+    pub(super) fn some_mut<'b>(
+        &'b mut self,
+        ids: &'b [Partition],
+    ) -> impl Iterator<Item = &'b mut PartitionPath> {
+        self.partitions.iter_mut().filter(|partition| ids.contains(partition.id()))
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &PartitionPath> {

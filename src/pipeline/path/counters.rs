@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::recovery::Recovered;
 use crate::model::outcome::FilterReason;
 use crate::pipeline::ack::Closed;
 use crate::pipeline::route::RouteId;
@@ -18,6 +19,9 @@ pub(super) struct PathCounters {
     /// By route.
     routes: Vec<RouteCounters>,
     coalesced: Counter,
+    resent: Counter,
+    skipped: Counter,
+    may_repeat: Counter,
     in_flight_bytes: LevelGauge,
     in_flight_records: LevelGauge,
 }
@@ -31,6 +35,7 @@ struct RouteCounters {
 impl PathCounters {
     pub(super) fn new(metrics: &Metrics, routes: &[RouteSettings]) -> Self {
         let outcome = |label| metrics.records.with_label_values(&[label]);
+        let recovered = |label| metrics.recovered_records.with_label_values(&[label]);
         let routes = routes.iter().map(|route| RouteCounters {
             operations: metrics
                 .operations
@@ -49,6 +54,9 @@ impl PathCounters {
             dead_lettered: outcome("dead_lettered"),
             routes: routes.collect(),
             coalesced: metrics.coalesced.clone(),
+            resent: recovered("resent"),
+            skipped: recovered("skipped"),
+            may_repeat: recovered("may_repeat"),
             in_flight_bytes: metrics.in_flight_bytes.clone(),
             in_flight_records: metrics.in_flight_records.clone(),
             metrics: metrics.clone(),
@@ -85,6 +93,16 @@ impl PathCounters {
         self.delivered.inc_by(closed.delivered);
         self.filtered.inc_by(closed.filtered);
         self.dead_lettered.inc_by(closed.dead_lettered);
+    }
+
+    /// What became of records that an earlier owner of their partition may have sent.
+    pub(super) fn recovered(&self, recovered: Recovered) {
+        if recovered == Recovered::default() {
+            return;
+        }
+        self.resent.inc_by(recovered.resent);
+        self.skipped.inc_by(recovered.skipped);
+        self.may_repeat.inc_by(recovered.may_repeat);
     }
 
     pub(super) fn in_flight(&self, bytes: usize, records: usize) {

@@ -9,7 +9,8 @@
 //! - W2: a record is mapped as a whole: when one of its routes refuses it, none of its operations
 //!   is sent, so that a replay after mending counts each of them once.
 //! - W3: a settlement of an earlier assignment changes nothing.
-//! - W4: what is in flight stays within its limits, but for the records of one turn.
+//! - W4: what is in flight stays within its limits, but for the records of one turn, and for what
+//!   an earlier owner had in flight.
 //!
 //! Not here: Kafka (`source`), LaunchDarkly (`deliver`).
 
@@ -17,6 +18,7 @@ mod books;
 mod counters;
 mod keyed;
 mod partition;
+mod recovery;
 
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -35,13 +37,16 @@ use super::source::{Intake, Turn};
 use crate::model::batch::EventBatch;
 use crate::model::operation::KeyedBatch;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Outcome, Refusal};
-use crate::model::progress::{CommitEntry, Settlement, Slot};
+use crate::model::progress::{CommitEntry, Committed, Settlement, Slot};
 use crate::model::record::{Partition, Record};
 use crate::telemetry::metrics::Metrics;
 
 /// A paused partition stays paused at least this long: pausing throws prefetched records away, so
 /// doing it often costs more than it saves.
 const LEAST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How soon a confirmation is noticed that batches wait for.
+const CONFIRMATION_STEP: Duration = Duration::from_millis(1);
 
 /// Where batches and dead letters go.
 #[derive(Debug)]
@@ -71,6 +76,10 @@ pub struct Path {
     keyed_cut: Vec<KeyedBatch>,
     /// When the first open batch is to be cut.
     cut_due: Option<Instant>,
+    /// Something was settled that the commit schedule does not know of.
+    progressed: bool,
+    /// Batches were cut whose edges are to be written.
+    hurried: bool,
 }
 
 impl Path {
@@ -90,6 +99,8 @@ impl Path {
             cut: Vec::new(),
             keyed_cut: Vec::new(),
             cut_due: None,
+            progressed: false,
+            hurried: false,
             settings,
             outlets,
             settlements,
@@ -115,11 +126,13 @@ impl Path {
 
     fn apply(&mut self, settlement: Settlement) {
         match settlement {
-            Settlement::Batch { partition, epoch, marks, bytes } => {
+            Settlement::Batch { target, partition, epoch, marks, bytes } => {
                 if let Some(state) = self.books.find(&partition, epoch) {
                     state.subtract_in_flight(bytes);
-                    state.ledger.settle(&marks, Outcome::Delivered);
+                    let ended = state.journal.accept(target, marks);
+                    state.end_batch(ended);
                     self.counters.closed(state.ledger.take_closed());
+                    self.progressed = true;
                 }
             }
             Settlement::DeadLetter { slot } => self.settle(&slot, Outcome::DeadLettered),
@@ -141,8 +154,7 @@ impl Path {
             "the offsets of a partition began again; its records are taken as new ones"
         );
         self.counters.offset_reset();
-        self.commits.forget(id);
-        self.books.reopen(id, self.settings.batch);
+        self.books.reopen(id, &self.settings);
         self.forget_fallen();
     }
 
@@ -158,8 +170,15 @@ impl Path {
     fn settle(&mut self, slot: &Slot, outcome: Outcome) {
         if let Some(state) = self.books.find(&slot.partition, slot.epoch) {
             state.subtract_in_flight(slot.bytes);
-            state.ledger.settle_one(slot.offset, outcome);
+            match slot.events_of {
+                Some(target) => {
+                    let ended = state.journal.bury(target, slot.offset);
+                    state.end_batch(ended);
+                }
+                None => state.ledger.settle_one(slot.offset, outcome),
+            }
             self.counters.closed(state.ledger.take_closed());
+            self.progressed = true;
         }
     }
 
@@ -189,6 +208,7 @@ impl Path {
         }
         for partition in self.books.all_mut() {
             partition.cut_due(now, &mut self.cut);
+            self.hurried |= partition.has_waiting();
         }
         self.cut_due = self.books.all().filter_map(PartitionPath::cut_deadline).min();
     }
@@ -201,11 +221,12 @@ impl Path {
         let mut flush = false;
         for partition in self.books.all_mut() {
             let bytes = partition.bytes();
-            let full = all_full || bytes > partition_in_flight_bytes;
+            let full = (all_full || bytes > partition_in_flight_bytes) && !partition.is_recovering();
             let low = all_low && bytes <= partition_in_flight_bytes / 2;
             if full && partition.pause(now) {
                 // What waits to fill up would wait in vain while nothing comes in.
                 partition.cut_all(&mut self.cut);
+                self.hurried |= partition.has_waiting();
                 flush = true;
                 turn.pause.push(partition.id().clone());
             } else if low && partition.resume(now, LEAST_PAUSE) {
@@ -217,22 +238,44 @@ impl Path {
         }
     }
 
+    /// Tells the commit schedule what there is to write.
     fn note_progress(&mut self, now: Instant) {
-        for partition in self.books.all_mut() {
-            if let Some(entry) = partition.new_progress() {
-                self.commits.advance(entry, now);
-            }
+        if std::mem::take(&mut self.progressed) {
+            self.commits.progress(now);
+            // What did not fit into the journal may fit now.
+            self.hurried |= self.books.all().any(PartitionPath::has_waiting);
         }
+        if std::mem::take(&mut self.hurried) {
+            self.commits.urge(now);
+        }
+    }
+
+    /// Takes what is to be committed, when it is due.
+    fn due_commit(&mut self, now: Instant) -> Vec<CommitEntry> {
+        if !self.commits.is_due(now) {
+            return Vec::new();
+        }
+        let entries: Vec<_> = self.books.all_mut().filter_map(PartitionPath::news).collect();
+        if entries.is_empty() {
+            self.commits.skip();
+        } else {
+            self.commits.start();
+        }
+        entries
     }
 }
 
 impl Intake for Path {
-    fn assigned(&mut self, partitions: &[Partition]) {
-        for id in partitions {
+    fn assigned(&mut self, committed: &[Committed]) {
+        for left in committed {
+            let id = &left.partition;
             // Topics are subscribed because routes name them.
             let Some(routes) = self.router.topic(&id.topic) else { continue };
             let read = self.counters.records_read(&id.topic);
-            self.books.open(id.clone(), routes, self.settings.batch, read);
+            let partition = self.books.open(id.clone(), routes, &self.settings, read);
+            if let Some(partition) = partition {
+                partition.take_over(left);
+            }
         }
     }
 
@@ -241,7 +284,7 @@ impl Intake for Path {
             tracing::debug!(?record, "record of a partition that is not ours");
             return;
         };
-        if partition.ledger.has_taken(record.offset) {
+        if partition.ledger.has_taken(record.offset) || partition.precedes_start(record.offset) {
             let id = partition.id().clone();
             self.begin_anew(&id, record.offset);
             return self.record(record, now);
@@ -250,6 +293,8 @@ impl Intake for Path {
             Ok(Mapped::Operations) => {
                 let others = self.scratch.operations.len();
                 partition.seal(record, others, now, &mut self.cut);
+                self.hurried |= partition.has_waiting();
+                self.counters.recovered(std::mem::take(&mut partition.recovered));
                 self.cut_due = self.cut_due.into_iter().chain(partition.cut_deadline()).min();
                 if others > 0 {
                     let place = partition.slot(record.offset);
@@ -262,6 +307,7 @@ impl Intake for Path {
             Ok(Mapped::Filtered) => {
                 partition.ledger.take(record.offset, 0);
                 self.counters.closed(partition.ledger.take_closed());
+                self.progressed = true;
             }
             Err(refusal) => {
                 let letter = dead_letter(partition, record, refusal);
@@ -280,8 +326,9 @@ impl Intake for Path {
         self.send_cut();
         self.note_progress(now);
         self.counters.in_flight(self.books.bytes(), self.books.waiting());
-        turn.commit = self.commits.take_due(now);
-        turn.next = [self.cut_due, self.keyed.deadline(), self.commits.deadline()]
+        turn.commit = self.due_commit(now);
+        let awaited = self.commits.is_awaited().then(|| now + CONFIRMATION_STEP);
+        turn.next = [self.cut_due, self.keyed.deadline(), self.commits.deadline(), awaited]
             .into_iter()
             .flatten()
             .min();
@@ -289,18 +336,19 @@ impl Intake for Path {
     }
 
     fn flush(&mut self, partitions: &[Partition]) {
-        for partition in self.books.all_mut().filter(|p| partitions.contains(p.id())) {
+        for partition in self.books.some_mut(partitions) {
             partition.cut_all(&mut self.cut);
+            self.hurried |= partition.has_waiting();
         }
         self.keyed.cut_all(&mut self.keyed_cut);
         self.send_cut();
     }
 
     fn is_drained(&self, partitions: &[Partition]) -> bool {
-        self.books.some(partitions).all(|partition| partition.ledger.is_settled())
+        self.books.some(partitions).all(PartitionPath::is_drained)
     }
 
-    fn await_settlement(&mut self, timeout: Duration) {
+    fn await_settlement(&mut self, timeout: Duration, now: Instant) -> Vec<CommitEntry> {
         if let Ok(settlement) = self.settlements.recv_timeout(timeout) {
             self.apply(settlement);
             self.apply_settlements();
@@ -308,26 +356,31 @@ impl Intake for Path {
             self.keyed.cut_all(&mut self.keyed_cut);
             self.send_cut();
         }
+        self.note_progress(now);
+        self.due_commit(now)
     }
 
-    fn progress(&self, partitions: &[Partition]) -> Vec<CommitEntry> {
-        self.books
-            .some(partitions)
-            .filter_map(PartitionPath::progress)
-            .filter(|entry| self.commits.is_news(entry))
-            .collect()
+    fn progress(&mut self, partitions: &[Partition]) -> Vec<CommitEntry> {
+        self.books.some_mut(partitions).filter_map(PartitionPath::news).collect()
     }
 
-    fn committed(&mut self, mut entries: Vec<CommitEntry>, succeeded: bool, now: Instant) {
-        // What was committed for an earlier assignment says nothing about the present one.
-        entries.retain(|entry| self.books.find(&entry.partition, entry.epoch).is_some());
-        self.commits.finish(entries, succeeded, now);
+    fn committed(&mut self, entries: Vec<CommitEntry>, succeeded: bool, now: Instant) {
+        self.commits.finish(succeeded, now);
+        if !succeeded {
+            return;
+        }
+        for entry in entries {
+            // What was committed for an earlier assignment says nothing about the present one.
+            if let Some(partition) = self.books.find(&entry.partition, entry.epoch) {
+                partition.confirm(entry, &mut self.cut);
+            }
+        }
+        self.send_cut();
     }
 
     fn revoked(&mut self, partitions: &[Partition]) {
         for id in partitions {
             self.books.close(id);
-            self.commits.forget(id);
         }
         self.forget_fallen();
         self.counters.in_flight(self.books.bytes(), self.books.waiting());
@@ -342,5 +395,7 @@ fn dead_letter(partition: &mut PartitionPath, record: &Record<'_>, refusal: Refu
     DeadLetter { origin: DeadLetterOrigin::Copied(record), refusal, slot }
 }
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 mod tests;

@@ -1,22 +1,25 @@
 //! One assigned partition: its routes, what is being collected of it, and its ledger.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::counters::PathCounters;
-use crate::model::batch::EventBatch;
+use super::recovery::Recovered;
+use crate::model::batch::{EventBatch, TargetId};
 use crate::model::operation::Operation;
-use crate::model::outcome::{FilterReason, Refusal, RefusalReason, Stage};
-use crate::model::progress::{CommitEntry, Epoch, Fence, NextOffset, Slot};
+use crate::model::outcome::{FilterReason, Outcome, Refusal, RefusalReason, Stage};
+use crate::model::progress::{CommitEntry, Committed, Epoch, Fence, NextOffset, Slot};
 use crate::model::record::{Partition, Record};
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
-use crate::pipeline::batch::OpenBatch;
+use crate::pipeline::batch::{Cut, OpenBatch};
 use crate::pipeline::decode::{Decoded, decode};
+use crate::pipeline::journal::{Check, Edges, Ended, Journal, JournalError, Release, Written};
 use crate::pipeline::route::projection::Picks;
 use crate::pipeline::route::{FormatGroup, RouteError, RouteId, Routed, TopicRoutes};
-use crate::pipeline::settings::{BatchSettings, Unmatched};
+use crate::pipeline::settings::{PipelineSettings, Unmatched};
 use crate::telemetry::metrics::Counter;
 
 /// A partition on the path.
@@ -27,13 +30,19 @@ pub(super) struct PartitionPath {
     fence: Fence,
     routes: Arc<TopicRoutes>,
     /// One per target that the topic feeds.
-    open: Vec<OpenBatch>,
+    pub(super) open: Vec<OpenBatch>,
     pub(super) ledger: Ledger,
+    pub(super) journal: Journal,
+    /// Batches whose edges are not in Kafka yet, with the cut that a confirmation has to cover.
+    waiting: VecDeque<(u64, EventBatch)>,
+    /// What Kafka has.
+    confirmed: Option<(NextOffset, String)>,
+    /// Where an earlier owner stood; the first record cannot be below it.
+    start: Option<NextOffset>,
+    pub(super) recovered: Recovered,
     /// Bytes of batches and dead letters on their way.
     in_flight: usize,
     paused: Option<Instant>,
-    /// The progress last handed to the commit schedule.
-    noted: Option<NextOffset>,
     read: Counter,
 }
 
@@ -64,10 +73,13 @@ impl PartitionPath {
         id: Partition,
         epoch: Epoch,
         routes: Arc<TopicRoutes>,
-        batch: BatchSettings,
+        settings: &PipelineSettings,
         read: Counter,
     ) -> Self {
+        let batch = settings.batch;
         let open = routes.targets().map(|(target, of)| OpenBatch::new(batch, target, of)).collect();
+        let name = |target: TargetId| settings.targets.get(target.0).map_or("", String::as_str);
+        let journal = Journal::new(routes.targets().map(|(target, of)| (target, name(target), of)));
         Self {
             id,
             epoch,
@@ -75,11 +87,47 @@ impl PartitionPath {
             routes,
             open,
             ledger: Ledger::default(),
+            journal,
+            waiting: VecDeque::new(),
+            confirmed: None,
+            start: None,
+            recovered: Recovered::default(),
             in_flight: 0,
             paused: None,
-            noted: None,
             read,
         }
+    }
+
+    /// Takes over what an earlier owner committed.
+    pub(super) fn take_over(&mut self, committed: &Committed) {
+        let Some(next) = committed.next else { return };
+        self.start = Some(next);
+        self.confirmed = Some((next, committed.journal.clone()));
+        match self.journal.recover(&committed.journal, next) {
+            Ok(()) if self.journal.is_recovering() => {
+                tracing::info!(
+                    partition = %self.id,
+                    from = next.0,
+                    "batches that may have been sent before are cut again"
+                );
+            }
+            Ok(()) => {}
+            Err(JournalError::Foreign) => {
+                tracing::info!(partition = %self.id, "the group's offset was set by another tool");
+            }
+            Err(error @ JournalError::Unreadable) => {
+                tracing::error!(
+                    partition = %self.id,
+                    %error,
+                    "metric events that were under way when the last owner ended may be counted twice"
+                );
+            }
+        }
+    }
+
+    /// Whether a record at `offset` cannot be of the log that the earlier owner read.
+    pub(super) fn precedes_start(&self, offset: i64) -> bool {
+        self.start.is_some_and(|start| offset < start.0)
     }
 
     pub(super) fn id(&self) -> &Partition {
@@ -93,7 +141,7 @@ impl PartitionPath {
     /// A place in this assignment of the partition, without bytes.
     pub(super) fn slot(&self, offset: i64) -> Slot {
         let (partition, fence) = (self.id.clone(), self.fence.clone());
-        Slot { partition, epoch: self.epoch, offset, bytes: 0, fence }
+        Slot { partition, epoch: self.epoch, offset, bytes: 0, fence, events_of: None }
     }
 
     /// What another assignment of the same partition begins with.
@@ -206,48 +254,101 @@ impl PartitionPath {
     }
 
     /// Makes what was written for a record part of its batches, takes it into the ledger together
-    /// with the `others` it owes, and puts batches that are full into `cut`.
+    /// with the `others` it owes, and hands over the batches that are full.
     pub(super) fn seal(
         &mut self,
         record: &Record<'_>,
         others: usize,
         now: Instant,
-        cut: &mut Vec<EventBatch>,
+        released: &mut Vec<EventBatch>,
     ) {
+        let recovering = self.journal.is_recovering();
+        if recovering {
+            self.follow_plan(record.offset, released);
+        }
         let mut obligations = u16::try_from(others).unwrap_or(u16::MAX);
+        let mut cuts = Vec::new(); // Allocates nothing unless a batch is full.
         for open in self.open.iter_mut().filter(|open| open.has_unsealed()) {
             obligations = obligations.saturating_add(1);
-            let full = open.seal(record, now);
-            let more = if open.is_full() { open.cut() } else { None };
-            for batch in full.into_iter().chain(more) {
-                let batch = batch.of(self.id.clone(), self.epoch, self.fence.clone());
-                self.in_flight += batch.body.len();
-                cut.push(batch);
+            cuts.extend(open.seal(record, now));
+            if open.is_full() {
+                cuts.extend(open.cut());
             }
         }
         self.ledger.take(record.offset, obligations);
+        for cut in cuts {
+            self.hand_over(cut, false, released);
+        }
+        if recovering {
+            self.end_plan(record.offset, released);
+        }
     }
 
     // === batches on their way ===
 
+    /// Notes the edges of a batch and releases it, or lets it wait until they are in Kafka.
+    pub(super) fn hand_over(&mut self, cut: Cut, recut: bool, released: &mut Vec<EventBatch>) {
+        let batch = cut.of(self.id.clone(), self.epoch, self.fence.clone());
+        self.in_flight += batch.body.len();
+        let edges = Edges { first: batch.first_offset(), last: batch.last_offset() };
+        let check = Check::of(&batch.body);
+        let release = self.journal.cut(batch.target, edges, batch.records(), check);
+        if recut {
+            self.note_recut(batch.records(), release);
+        }
+        match release {
+            Release::Now => released.push(batch),
+            Release::AfterCommit(cut) => self.waiting.push_back((cut, batch)),
+        }
+    }
+
     /// Cuts the batches that have waited long enough.
-    pub(super) fn cut_due(&mut self, now: Instant, cut: &mut Vec<EventBatch>) {
-        self.cut_where(cut, |open| open.deadline().is_some_and(|due| due <= now));
+    pub(super) fn cut_due(&mut self, now: Instant, released: &mut Vec<EventBatch>) {
+        self.cut_where(released, |open| open.deadline().is_some_and(|due| due <= now));
     }
 
-    /// Cuts whatever there is.
-    pub(super) fn cut_all(&mut self, cut: &mut Vec<EventBatch>) {
-        self.cut_where(cut, |_| true);
+    /// Cuts whatever there is. What is being collected again is left: cut in the middle it would be
+    /// another request.
+    pub(super) fn cut_all(&mut self, released: &mut Vec<EventBatch>) {
+        self.cut_where(released, |open| open.held().is_none());
     }
 
-    fn cut_where(&mut self, cut: &mut Vec<EventBatch>, wanted: impl Fn(&OpenBatch) -> bool) {
-        for open in self.open.iter_mut().filter(|open| wanted(open)) {
-            if let Some(batch) = open.cut() {
-                let batch = batch.of(self.id.clone(), self.epoch, self.fence.clone());
-                self.in_flight += batch.body.len();
-                cut.push(batch);
+    fn cut_where(&mut self, released: &mut Vec<EventBatch>, wanted: impl Fn(&OpenBatch) -> bool) {
+        for at in 0..self.open.len() {
+            let Some(open) = self.open.get_mut(at).filter(|open| wanted(open)) else { continue };
+            let recut = open.held().is_some();
+            if let Some(cut) = open.cut() {
+                self.hand_over(cut, recut, released);
             }
         }
+    }
+
+    /// Whether batches wait for their edges to be written.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Meets an obligation of a batch's records.
+    pub(super) fn end_batch(&mut self, ended: Option<Ended>) {
+        let Some(Ended { accepted, dead }) = ended else { return };
+        for marks in &accepted {
+            self.ledger.settle(marks, Outcome::Delivered);
+        }
+        for offset in dead {
+            self.ledger.settle_one(offset, Outcome::DeadLettered);
+        }
+    }
+
+    /// Whether everything taken is settled, but for batches that are being collected again: whoever
+    /// owns the partition next does so, too.
+    pub(super) fn is_drained(&self) -> bool {
+        self.ledger.owed() == self.held_records()
+    }
+
+    /// Whether it must be read on, whatever its size: a batch that is collected again ends with its
+    /// last record.
+    pub(super) fn is_recovering(&self) -> bool {
+        self.journal.is_recovering()
     }
 
     pub(super) fn cut_deadline(&self) -> Option<Instant> {
@@ -289,19 +390,28 @@ impl PartitionPath {
 
     // === progress ===
 
-    /// What may be committed.
-    pub(super) fn progress(&self) -> Option<CommitEntry> {
-        let next = self.ledger.watermark()?;
-        Some(CommitEntry { partition: self.id.clone(), epoch: self.epoch, next })
-    }
-
-    /// The same, when it has changed since the last call.
-    pub(super) fn new_progress(&mut self) -> Option<CommitEntry> {
-        if self.ledger.watermark() == self.noted {
+    /// What Kafka does not have yet.
+    pub(super) fn news(&mut self) -> Option<CommitEntry> {
+        let next = self.ledger.position()?;
+        self.journal.forget_below(next);
+        let Written { text: journal, cuts } = self.journal.write(next);
+        let nothing = self.confirmed.is_none() && journal.is_empty();
+        if nothing && self.ledger.watermark().is_none() {
             return None;
         }
-        self.noted = self.ledger.watermark();
-        self.progress()
+        if self.confirmed.as_ref().is_some_and(|(n, j)| (*n, j) == (next, &journal)) {
+            return None;
+        }
+        let (partition, epoch) = (self.id.clone(), self.epoch);
+        Some(CommitEntry { partition, epoch, next, journal, cuts })
+    }
+
+    /// Kafka has it; what waited for it goes.
+    pub(super) fn confirm(&mut self, entry: CommitEntry, released: &mut Vec<EventBatch>) {
+        while self.waiting.front().is_some_and(|(cut, _)| *cut <= entry.cuts) {
+            released.extend(self.waiting.pop_front().map(|(_, batch)| batch));
+        }
+        self.confirmed = Some((entry.next, entry.journal));
     }
 }
 

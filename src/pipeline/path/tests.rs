@@ -13,16 +13,16 @@ use crate::model::progress::NextOffset;
 use crate::model::record::NoHeaders;
 
 /// A path and the far ends of its channels.
-struct Rig {
-    path: Path,
-    metrics: Metrics,
-    settle: Sender<Settlement>,
-    batches: UnboundedReceiver<EventBatch>,
-    staging: UnboundedReceiver<EventBatch>,
-    letters: UnboundedReceiver<DeadLetter>,
+pub(super) struct Rig {
+    pub(super) path: Path,
+    pub(super) metrics: Metrics,
+    pub(super) settle: Sender<Settlement>,
+    pub(super) batches: UnboundedReceiver<EventBatch>,
+    pub(super) staging: UnboundedReceiver<EventBatch>,
+    pub(super) letters: UnboundedReceiver<DeadLetter>,
 }
 
-const CONFIG: &str = r#"
+pub(super) const CONFIG: &str = r#"
 kafka: { bootstrap_servers: "localhost:9092", group_id: g }
 targets:
   production: { access_token: api-1, project: p, environment: production }
@@ -42,7 +42,7 @@ limits: { in_flight_bytes: 10KB, partition_in_flight_bytes: 5KB }
 commit_interval: 1s
 "#;
 
-fn rig(config: &str) -> Rig {
+pub(super) fn rig(config: &str) -> Rig {
     let config = Config::parse(config, "test.yaml", &|_| None).unwrap();
     let metrics = Metrics::new().unwrap();
     let (settle, settlements) = channel();
@@ -54,12 +54,12 @@ fn rig(config: &str) -> Rig {
     Rig { path, metrics, settle, batches, staging, letters }
 }
 
-fn zero() -> Vec<Partition> {
-    vec![Partition::new("t", 0)]
+pub(super) fn zero() -> [Partition; 1] {
+    [Partition::new("t", 0)]
 }
 
 impl Rig {
-    fn take_in(&mut self, partition: i32, offset: i64, value: &str, now: Instant) {
+    pub(super) fn take_in(&mut self, partition: i32, offset: i64, value: &str, now: Instant) {
         let record = Record {
             topic: "t",
             partition,
@@ -76,14 +76,37 @@ impl Rig {
         self.take_in(0, offset, &format!(r#"{{"user":"u","n":{n}}}"#), now);
     }
 
-    fn accept(&self, batch: EventBatch) {
+    /// Assigns partitions that were never read before.
+    fn assign(&mut self, partitions: &[Partition]) {
+        let new = |id: &Partition| Committed {
+            partition: id.clone(),
+            next: None,
+            journal: String::new(),
+        };
+        self.path.assigned(&partitions.iter().map(new).collect::<Vec<_>>());
+    }
+
+    /// Lets Kafka confirm everything there is to write, so that what waited for it goes.
+    fn confirm(&mut self, partitions: &[Partition], now: Instant) {
+        let entries = self.path.progress(partitions);
+        self.path.committed(entries, true, now);
+    }
+
+    fn flush(&mut self, partitions: &[Partition], now: Instant) {
+        self.path.flush(partitions);
+        self.confirm(partitions, now);
+    }
+
+    pub(super) fn accept(&self, batch: EventBatch) {
         let bytes = batch.body.len();
-        let EventBatch { partition, epoch, marks, .. } = batch;
-        self.settle.send(Settlement::Batch { partition, epoch, marks, bytes }).unwrap();
+        let EventBatch { target, partition, epoch, marks, .. } = batch;
+        self.settle.send(Settlement::Batch { target, partition, epoch, marks, bytes }).unwrap();
     }
 
     fn progress(&self) -> Option<i64> {
-        self.path.progress(&zero()).first().map(|entry| entry.next.0)
+        let ids = zero();
+        let partition = self.path.books.some(&ids).next()?;
+        partition.ledger.watermark().map(|next| next.0)
     }
 }
 
@@ -91,11 +114,11 @@ impl Rig {
 async fn a_record_for_two_targets_is_settled_when_both_have_it() {
     let mut rig = rig(CONFIG);
     let now = Instant::now();
-    rig.path.assigned(&zero());
+    rig.assign(&zero());
     for (offset, n) in [(10, 1), (11, 200), (12, 2)] {
         rig.row(offset, n, now);
     }
-    rig.path.flush(&zero());
+    rig.flush(&zero(), now);
     let production = rig.batches.try_recv().unwrap();
     let staging = rig.staging.try_recv().unwrap();
     assert_eq!((production.records(), staging.records()), (3, 1));
@@ -114,11 +137,11 @@ async fn a_record_for_two_targets_is_settled_when_both_have_it() {
 async fn a_record_that_one_route_refuses_is_sent_by_none() {
     let mut rig = rig(CONFIG);
     let now = Instant::now();
-    rig.path.assigned(&zero());
+    rig.assign(&zero());
     // `big` fails on a text, after `all` has already written its event.
     rig.take_in(0, 5, r#"{"user":"u","n":"many"}"#, now);
     rig.row(6, 1, now);
-    rig.path.flush(&zero());
+    rig.flush(&zero(), now);
     let batch = rig.batches.try_recv().unwrap();
     assert_eq!((batch.first_offset(), batch.records()), (6, 1), "W2");
     let letter = rig.letters.try_recv().unwrap();
@@ -136,15 +159,21 @@ async fn a_record_that_one_route_refuses_is_sent_by_none() {
 async fn batches_are_cut_when_full_and_when_they_have_waited() {
     let mut rig = rig(CONFIG);
     let start = Instant::now();
-    rig.path.assigned(&zero());
+    rig.assign(&zero());
     for offset in 0..4 {
         rig.row(offset, 1, start);
     }
+    let soon = rig.path.turn(start).next.unwrap();
+    assert!(soon < start + Duration::from_millis(50), "the batch that is full waits for its commit");
+    assert!(rig.batches.try_recv().is_err(), "its edges are not in Kafka yet");
+    let commit = rig.path.turn(soon).commit;
+    assert_eq!(commit.first().unwrap().next, NextOffset(0));
+    rig.path.committed(commit, true, soon);
     assert_eq!(rig.batches.try_recv().unwrap().records(), 3, "full");
-    let turn = rig.path.turn(start);
-    assert!(rig.batches.try_recv().is_err());
-    assert_eq!(turn.next, Some(start + Duration::from_secs(1)));
-    rig.path.turn(start + Duration::from_secs(1));
+    assert_eq!(rig.path.turn(soon).next, Some(start + Duration::from_secs(1)));
+    let late = rig.path.turn(start + Duration::from_secs(1)).next.unwrap();
+    let commit = rig.path.turn(late).commit;
+    rig.path.committed(commit, true, late);
     assert_eq!(rig.batches.try_recv().unwrap().first_offset(), 3, "waited");
 }
 
@@ -152,10 +181,10 @@ async fn batches_are_cut_when_full_and_when_they_have_waited() {
 async fn records_of_partitions_that_are_not_ours_are_not_taken() {
     let mut rig = rig(CONFIG);
     let now = Instant::now();
-    rig.path.assigned(&zero());
+    rig.assign(&zero());
     rig.take_in(9, 1, "{}", now);
     rig.row(5, 1, now);
-    rig.path.flush(&zero());
+    rig.flush(&zero(), now);
     assert_eq!(rig.batches.try_recv().unwrap().records(), 1);
     assert!(rig.letters.try_recv().is_err());
 }
@@ -164,10 +193,11 @@ async fn records_of_partitions_that_are_not_ours_are_not_taken() {
 async fn offsets_that_begin_again_are_another_log() {
     let mut rig = rig(CONFIG);
     let now = Instant::now();
-    rig.path.assigned(&zero());
+    rig.assign(&zero());
     for offset in 0..6 {
         rig.row(offset, 1, now);
     }
+    rig.confirm(&zero(), now);
     let old = rig.batches.try_recv().unwrap();
     let second = rig.batches.try_recv().unwrap();
     rig.accept(second);
@@ -177,7 +207,7 @@ async fn offsets_that_begin_again_are_another_log() {
     assert!(old.fence.has_fallen(), "what is under way of the old log stops");
     assert_eq!(rig.metrics.offset_resets.get(), 1);
     rig.accept(old);
-    rig.path.flush(&zero());
+    rig.flush(&zero(), now);
     let anew = rig.batches.try_recv().unwrap();
     rig.accept(anew);
     rig.path.turn(now);
@@ -189,7 +219,7 @@ async fn what_is_over_the_limit_is_paused_and_resumed_well_below_it() {
     let mut rig = rig(CONFIG);
     let start = Instant::now();
     let both = [Partition::new("t", 0), Partition::new("t", 1)];
-    rig.path.assigned(&both);
+    rig.assign(&both);
     let mut sent = Vec::new();
     let mut turn = Turn::default();
     for offset in 0..200 {
@@ -200,6 +230,7 @@ async fn what_is_over_the_limit_is_paused_and_resumed_well_below_it() {
         }
     }
     assert_eq!(turn.pause, zero(), "only the partition that is over its own limit");
+    rig.confirm(&zero(), start);
     while let Ok(batch) = rig.batches.try_recv() {
         sent.push(batch);
     }
@@ -218,7 +249,7 @@ async fn what_is_over_the_limit_is_paused_and_resumed_well_below_it() {
 async fn a_paused_partition_that_begins_again_is_resumed() {
     let mut rig = rig(CONFIG);
     let start = Instant::now();
-    rig.path.assigned(&zero());
+    rig.assign(&zero());
     let mut offset = 0;
     while rig.path.turn(start).pause.is_empty() {
         rig.row(offset, 1, start);
@@ -232,16 +263,22 @@ async fn a_paused_partition_that_begins_again_is_resumed() {
 async fn settlements_and_commits_of_an_earlier_assignment_change_nothing() {
     let mut rig = rig(CONFIG);
     let now = Instant::now();
-    rig.path.assigned(&zero());
+    rig.assign(&zero());
     rig.row(5, 1, now);
-    rig.path.flush(&zero());
+    rig.flush(&zero(), now);
     let old = rig.batches.try_recv().unwrap();
     let old_entry =
-        CommitEntry { partition: old.partition.clone(), epoch: old.epoch, next: NextOffset(6) };
+        CommitEntry {
+            partition: old.partition.clone(),
+            epoch: old.epoch,
+            next: NextOffset(6),
+            journal: String::new(),
+            cuts: 9,
+        };
     rig.path.revoked(&zero());
-    rig.path.assigned(&zero());
+    rig.assign(&zero());
     rig.row(5, 1, now);
-    rig.path.flush(&zero());
+    rig.flush(&zero(), now);
     rig.accept(old);
     rig.path.turn(now);
     assert_eq!(rig.progress(), None, "W3");
@@ -261,7 +298,7 @@ async fn unmatched_records_follow_the_policy() {
     for (policy, letters) in [("ignore", 0), ("dead_letter", 1)] {
         let mut rig = rig(&format!("{only_big}\nunmatched: {policy}\n"));
         let now = Instant::now();
-        rig.path.assigned(&zero());
+        rig.assign(&zero());
         rig.row(5, 1, now);
         rig.path.turn(now);
         let found = std::iter::from_fn(|| rig.letters.try_recv().ok()).count();
@@ -274,7 +311,7 @@ async fn unmatched_records_follow_the_policy() {
 async fn tombstones_are_filtered_by_metric_events_and_never_unmatched() {
     let mut rig = rig(&format!("{CONFIG}\nunmatched: dead_letter\n"));
     let now = Instant::now();
-    rig.path.assigned(&zero());
+    rig.assign(&zero());
     // The second key could be mapped, the third would fail in `when`, the last is no key of fields.
     let keys =
         [None, Some(r#"{"user":"u","n":500}"#), Some(r#"{"id":1,"\ud800":2}"#), Some("order-7")];
@@ -304,13 +341,13 @@ async fn tombstones_are_filtered_by_metric_events_and_never_unmatched() {
 async fn a_record_too_large_for_any_batch_is_dead_lettered_and_the_others_go_on() {
     let mut rig = rig(CONFIG);
     let now = Instant::now();
-    rig.path.assigned(&zero());
+    rig.assign(&zero());
     rig.row(1, 1, now);
     let huge = format!(r#"{{"user":"u","n":[{}1]}}"#, "1,".repeat(2_000));
     rig.take_in(0, 2, &huge.replace("\"n\"", "\"m\"").replace('}', ",\"n\":1}"), now);
     rig.take_in(0, 3, &format!(r#"{{"user":"{}","n":1}}"#, "u".repeat(3_000)), now);
     rig.row(4, 1, now);
-    rig.path.flush(&zero());
+    rig.flush(&zero(), now);
     let letter = rig.letters.try_recv().unwrap();
     assert_eq!((letter.refusal.reason, letter.slot.offset), (RefusalReason::TooLarge, 3));
     assert_eq!(rig.batches.try_recv().unwrap().records(), 3);
@@ -327,7 +364,7 @@ proptest! {
         let mut rig = rig(CONFIG);
         let now = Instant::now();
         let ids: Vec<Partition> = (0..3).map(|n| Partition::new("t", n)).collect();
-        rig.path.assigned(&ids);
+        rig.assign(&ids);
         let mut offsets: BTreeMap<i32, i64> = BTreeMap::new();
         let mut total = 0;
         let mut parked = Vec::new();
@@ -343,7 +380,7 @@ proptest! {
             }
             rig.path.turn(now);
         }
-        rig.path.flush(&ids);
+        rig.flush(&ids, now);
         while let Some(batch) =
             parked.pop().or_else(|| rig.batches.try_recv().ok()).or_else(|| rig.staging.try_recv().ok())
         {
@@ -356,7 +393,9 @@ proptest! {
         prop_assert!(rig.path.is_drained(&ids));
         for (partition, last) in offsets {
             let id = [Partition::new("t", partition)];
-            prop_assert_eq!(rig.path.progress(&id).first().map(|e| e.next.0), Some(last + 1));
+            let entries = rig.path.progress(&id);
+            let entry = entries.first().map(|e| (e.next.0, e.journal.as_str()));
+            prop_assert_eq!(entry, Some((last + 1, "")));
         }
         let ended: u64 = ["delivered", "filtered", "dead_lettered"]
             .iter()

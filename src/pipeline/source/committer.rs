@@ -1,4 +1,4 @@
-//! The thread that writes progress to Kafka and waits for the confirmation.
+//! The thread that writes progress and journals to Kafka and waits for the confirmation.
 //!
 //! Only a synchronous commit tells whether it succeeded, and it blocks; so it has a thread of its
 //! own, and the consumer thread never waits for Kafka without a deadline.
@@ -78,8 +78,10 @@ impl Committer {
 
 fn write(consumer: &BaseConsumer<Context>, entries: &[CommitEntry]) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::with_capacity(entries.len());
-    for CommitEntry { partition, next, .. } in entries {
-        list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(next.0))?;
+    for CommitEntry { partition, next, journal, .. } in entries {
+        let mut element = list.add_partition(&partition.topic, partition.number);
+        element.set_offset(Offset::Offset(next.0))?;
+        element.set_metadata(journal);
     }
     match consumer.commit(&list, CommitMode::Sync) {
         // Nothing new to Kafka.

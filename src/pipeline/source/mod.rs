@@ -14,6 +14,7 @@
 //!
 //! Not here: what becomes of a record (`path`), when progress is due (`commit`).
 
+mod committed;
 mod committer;
 mod consumer;
 
@@ -31,7 +32,7 @@ use self::committer::{Committer, Confirmation};
 use self::consumer::{Context, RebalanceEvent};
 use crate::kafka::connection::CreateError;
 use crate::kafka::settings::KafkaSettings;
-use crate::model::progress::CommitEntry;
+use crate::model::progress::{CommitEntry, Committed};
 use crate::model::record::{Headers, NoHeaders, Partition, Record};
 use crate::telemetry::clock;
 use crate::telemetry::health::Health;
@@ -61,8 +62,8 @@ const FAILED: &str = "failed";
 
 /// What the consumer thread needs of the pipeline. Called from that thread only.
 pub trait Intake {
-    /// New partitions are ours, from their committed offsets on.
-    fn assigned(&mut self, partitions: &[Partition]);
+    /// New partitions are ours, from what was committed for them on.
+    fn assigned(&mut self, committed: &[Committed]);
     /// Takes one record. Offsets of a partition grow from call to call, but may repeat.
     fn record(&mut self, record: &Record<'_>, now: Instant);
     /// Does what is due and says what the consumer has to do.
@@ -71,10 +72,11 @@ pub trait Intake {
     fn flush(&mut self, partitions: &[Partition]);
     /// Whether every record of these partitions is settled.
     fn is_drained(&self, partitions: &[Partition]) -> bool;
-    /// Waits for a settlement, at most `timeout`, and applies what has come.
-    fn await_settlement(&mut self, timeout: Duration);
-    /// What may be committed for these partitions now.
-    fn progress(&self, partitions: &[Partition]) -> Vec<CommitEntry>;
+    /// Waits for a settlement, at most `timeout`, and applies what has come. Gives what is to be
+    /// committed so that more can be sent.
+    fn await_settlement(&mut self, timeout: Duration, now: Instant) -> Vec<CommitEntry>;
+    /// What is to be committed for these partitions before they are given up.
+    fn progress(&mut self, partitions: &[Partition]) -> Vec<CommitEntry>;
     /// A commit has ended.
     fn committed(&mut self, entries: Vec<CommitEntry>, succeeded: bool, now: Instant);
     /// Partitions are no longer ours; answers that come later change nothing.
@@ -130,6 +132,13 @@ pub enum SourceError {
          `earliest`"
     )]
     OffsetGone(#[source] KafkaError),
+    #[error(
+        "the group's committed offsets cannot be read; without them metric events could be counted \
+         twice. Check the brokers, and that the group may be described"
+    )]
+    CommittedUnread(#[source] KafkaError),
+    #[error("an assignment cannot be taken up")]
+    Assign(#[source] KafkaError),
     #[error("the Kafka consumer failed for good")]
     Fatal(#[source] KafkaError),
 }
@@ -211,7 +220,7 @@ impl<I: Intake> Source<I> {
             taken = 0;
             self.reports.health.beat();
             while let Some(event) = self.consumer.context().next_event() {
-                self.rebalance(event, &stop.immediate);
+                self.rebalance(event, stop)?;
             }
             next = self.turn();
         }
@@ -235,9 +244,7 @@ impl<I: Intake> Source<I> {
     /// Lets the intake work and carries out what it asks for. Gives when it wants to be called next.
     fn turn(&mut self) -> Instant {
         let now = Instant::now();
-        for Confirmation { entries, result } in self.committer.confirmations() {
-            self.note_commit(entries, &result, now);
-        }
+        self.note_commits(now);
         let turn = self.intake.turn(now);
         self.pause(turn.pause);
         self.resume(&turn.resume);
@@ -245,6 +252,12 @@ impl<I: Intake> Source<I> {
             self.committer.commit(turn.commit);
         }
         turn.next.unwrap_or(now + TURN)
+    }
+
+    fn note_commits(&mut self, now: Instant) {
+        for Confirmation { entries, result } in self.committer.confirmations() {
+            self.note_commit(entries, &result, now);
+        }
     }
 
     fn note_commit(
@@ -288,32 +301,41 @@ impl<I: Intake> Source<I> {
         self.show_counts();
     }
 
-    fn rebalance(&mut self, event: RebalanceEvent, immediate: &CancellationToken) {
+    fn rebalance(&mut self, event: RebalanceEvent, stop: &Stop) -> Result<(), SourceError> {
         match event {
-            RebalanceEvent::Assigned(partitions) => self.assign(partitions),
-            RebalanceEvent::Revoked(partitions) => self.revoke(&partitions, immediate),
+            RebalanceEvent::Assigned(partitions) => self.assign(partitions, stop)?,
+            RebalanceEvent::Revoked(partitions) => self.revoke(&partitions, &stop.immediate),
         }
         self.show_counts();
+        Ok(())
     }
 
-    fn assign(&mut self, partitions: Vec<Partition>) {
+    fn assign(&mut self, partitions: Vec<Partition>, stop: &Stop) -> Result<(), SourceError> {
         tracing::info!(partitions = partitions.len(), "partitions assigned");
         self.reports.metrics.rebalances.with_label_values(&["assigned"]).inc();
-        self.intake.assigned(&partitions);
-        let list = list_of(&partitions);
-        let result = match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
-            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.assign(&list),
+        let consumer = &self.consumer;
+        let stopped = || stop.requested.is_cancelled() || stop.immediate.is_cancelled();
+        let alive = || self.reports.health.beat();
+        let committed = match committed::read(consumer, &partitions, stopped, alive) {
+            Ok(committed) => committed,
+            // Nothing was taken of them, so there is nothing to give up either.
+            Err(_) if stopped() => return Ok(()),
+            Err(error) => return Err(SourceError::CommittedUnread(error)),
         };
-        if let Err(error) = result {
-            tracing::error!(%error, "an assignment cannot be taken up");
+        let list = committed::list_from(&committed).map_err(SourceError::Assign)?;
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&list),
+            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&list),
         }
+        .map_err(SourceError::Assign)?;
         // A paused flag survives reassignment inside librdkafka; begin from a known state.
-        if let Err(error) = self.consumer.resume(&list) {
+        if let Err(error) = consumer.resume(&list) {
             tracing::debug!(%error, "new partitions cannot be resumed");
         }
+        self.intake.assigned(&committed);
         self.assigned.extend(partitions);
         self.reports.health.heal(ASSIGNMENT);
+        Ok(())
     }
 
     fn revoke(&mut self, partitions: &[Partition], immediate: &CancellationToken) {
@@ -351,8 +373,7 @@ impl<I: Intake> Source<I> {
             && Instant::now() < deadline
             && !immediate.is_cancelled()
         {
-            self.reports.health.beat();
-            self.intake.await_settlement(DRAIN_STEP);
+            self.step_drain(DRAIN_STEP);
         }
         let drained = self.intake.is_drained(partitions);
         let committed = self.commit_now(partitions, deadline + LAST_COMMIT);
@@ -375,6 +396,9 @@ impl<I: Intake> Source<I> {
             if entries.is_empty() {
                 return true;
             }
+            if Instant::now() >= deadline {
+                return false;
+            }
             self.committer.commit(entries.clone());
             loop {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -391,8 +415,17 @@ impl<I: Intake> Source<I> {
             }
             // While another member joins, the group refuses commits for a moment; giving up on the
             // first refusal would repeat what was delivered.
-            self.reports.health.beat();
-            self.intake.await_settlement(COMMIT_RETRY);
+            self.step_drain(COMMIT_RETRY);
+        }
+    }
+
+    /// Lets what is in flight go on: answers come in, and what they let go is written and sent.
+    fn step_drain(&mut self, step: Duration) {
+        self.reports.health.beat();
+        self.note_commits(Instant::now());
+        let due = self.intake.await_settlement(step, Instant::now());
+        if !due.is_empty() {
+            self.committer.commit(due);
         }
     }
 

@@ -1,0 +1,398 @@
+//! What of a partition may have reached LaunchDarkly already: the edges of its batches, written to
+//! Kafka beside its progress *before* they are sent.
+//!
+//! Whoever owns the partition next reads them, cuts exactly those batches again and sends them
+//! under the same payload IDs, so that LaunchDarkly counts each once (P3). What was accepted above
+//! the progress is kept, too, and skipped when it is read again.
+//!
+//! # Invariants
+//! - J1: a batch is sent only after its edges are in Kafka, or when it was there before.
+//! - J2: edges stay written until the progress is past the batch.
+//! - J3: a batch's records are settled together, when its last part is accepted or dead-lettered;
+//!   so the progress never stands within a batch that would have to be cut again.
+//! - J4: the text stays well within what a broker accepts; what does not fit waits unsent.
+//!
+//! Not here: when it is written (`commit`), by whom (`source`), what a batch holds (`batch`).
+
+mod text;
+
+use std::collections::VecDeque;
+
+use uuid::Uuid;
+
+use crate::model::batch::{MappingFingerprint, Mark, TargetId};
+use crate::model::progress::NextOffset;
+
+/// The namespace of target tags.
+const TARGET_NAMESPACE: Uuid = Uuid::from_u128(0x8d1b_02c7_9e0f_4f58_a3b1_6c55_70d4_e29a);
+/// Bytes of text before which new batches wait: three quarters of the 4,096 that brokers accept by
+/// default (`offset.metadata.max.bytes`), because numbers may grow a little as progress is made.
+const TEXT_LIMIT: usize = 3_072;
+
+/// The journal of one assigned partition.
+#[derive(Debug)]
+pub struct Journal {
+    targets: Vec<TargetJournal>,
+    /// Counts cuts, so that a confirmation tells which of them it covers.
+    cuts: u64,
+}
+
+/// The batches of one target.
+#[derive(Debug)]
+struct TargetJournal {
+    target: TargetId,
+    tag: Tag,
+    /// What this process has cut, in offset order.
+    runs: VecDeque<Run>,
+    /// What an earlier owner left and has not come by again; above all of `runs`.
+    plan: VecDeque<Planned>,
+}
+
+/// Names a target and what maps records to it, across processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tag {
+    target: u32,
+    mapping: u32,
+}
+
+/// The first and the last record of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edges {
+    pub first: i64,
+    pub last: i64,
+}
+
+/// Recognises the content of a batch; 24 bits of its body's checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check(u32);
+
+#[derive(Debug)]
+struct Run {
+    edges: Edges,
+    state: RunState,
+}
+
+#[derive(Debug)]
+enum RunState {
+    /// May have been sent, or will be once the edges are in Kafka.
+    Open { check: Check, cut: u64, parts: Parts },
+    /// Accepted by LaunchDarkly, dead letters included.
+    Done,
+}
+
+/// How much of a batch has ended; it is settled as a whole (J3).
+#[derive(Debug)]
+struct Parts {
+    /// Records whose end is not known.
+    open: usize,
+    accepted: Vec<Vec<Mark>>,
+    dead: Vec<i64>,
+}
+
+/// A batch of an earlier owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Planned {
+    edges: Edges,
+    state: PlannedState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PlannedState {
+    /// To be cut again.
+    Open(Check),
+    Done,
+    /// Cut under another mapping, so that it cannot be cut again.
+    Foreign,
+}
+
+/// Where a record stands in what an earlier owner left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing is known of it.
+    Free,
+    /// Its events were accepted.
+    Done,
+    /// It belongs to a batch that is to be cut again.
+    Planned(Edges),
+    /// Its events may have been accepted, from another mapping.
+    Foreign,
+}
+
+/// What is to become of a batch just cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// Its edges are in Kafka.
+    Now,
+    /// Once the commit is confirmed that covers this cut.
+    AfterCommit(u64),
+}
+
+/// A batch has ended: what is to be settled.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ended {
+    pub accepted: Vec<Vec<Mark>>,
+    pub dead: Vec<i64>,
+}
+
+/// The text, and the cuts it covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub text: String,
+    pub cuts: u64,
+}
+
+/// A text that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    #[error("the offset metadata is not ldsink's")]
+    Foreign,
+    #[error("the journal was written by a version of ldsink that this one cannot read, or damaged")]
+    Unreadable,
+}
+
+// === impl Journal ===
+
+impl Journal {
+    /// Begins a journal for the targets that a topic feeds: each with its name and its mapping.
+    pub fn new<'n>(
+        targets: impl Iterator<Item = (TargetId, &'n str, MappingFingerprint)>,
+    ) -> Self {
+        let targets = targets.map(|(target, name, mapping)| TargetJournal {
+            target,
+            tag: Tag::new(name, mapping),
+            runs: VecDeque::new(),
+            plan: VecDeque::new(),
+        });
+        Self { targets: targets.collect(), cuts: 0 }
+    }
+
+    /// Takes over what an earlier owner left beside its progress.
+    ///
+    /// # Errors
+    /// The text is not ours or cannot be read; nothing is taken over then.
+    pub fn recover(&mut self, text: &str, next: NextOffset) -> Result<(), JournalError> {
+        for (tag, runs) in text::read(text, next)? {
+            let Some(ours) = self.targets.iter_mut().find(|t| t.tag.target == tag.target) else {
+                // A target that no longer exists, or that this topic does not feed any more.
+                continue;
+            };
+            let same_mapping = ours.tag == tag;
+            ours.plan.extend(runs.into_iter().map(|mut planned| {
+                if !same_mapping && matches!(planned.state, PlannedState::Open(_)) {
+                    planned.state = PlannedState::Foreign;
+                }
+                planned
+            }));
+        }
+        Ok(())
+    }
+
+    /// Forgets what was taken over: the log it speaks of is gone.
+    pub fn abandon_plan(&mut self) {
+        self.targets.iter_mut().for_each(|target| target.plan.clear());
+    }
+
+    /// Whether something that an earlier owner left has not come by yet.
+    pub fn is_recovering(&self) -> bool {
+        self.targets.iter().any(|target| !target.plan.is_empty())
+    }
+
+    /// Notes that all records below `offset` have come by. What is still planned below it has left
+    /// Kafka's log.
+    pub fn pass_below(&mut self, target: TargetId, offset: i64) {
+        if let Some(target) = self.of(target) {
+            target.pass_below(offset);
+        }
+    }
+
+    /// Where a record stands in what an earlier owner left to `target`.
+    pub fn place(&self, target: TargetId, offset: i64) -> Place {
+        let plan = self.targets.iter().find(|t| t.target == target).map(|t| &t.plan);
+        let Some(planned) = plan.and_then(VecDeque::front) else { return Place::Free };
+        if offset < planned.edges.first || offset > planned.edges.last {
+            return Place::Free;
+        }
+        match planned.state {
+            PlannedState::Open(_) => Place::Planned(planned.edges),
+            PlannedState::Done => Place::Done,
+            PlannedState::Foreign => Place::Foreign,
+        }
+    }
+
+    /// Notes a batch that was cut.
+    pub fn cut(&mut self, target: TargetId, edges: Edges, records: usize, check: Check) -> Release {
+        self.cuts += 1;
+        let cut = self.cuts;
+        let Some(target) = self.of(target) else { return Release::AfterCommit(cut) };
+        let planned = target.plan.front().copied();
+        let same = planned == Some(Planned { edges, state: PlannedState::Open(check) });
+        if planned.is_some_and(|planned| planned.edges.last <= edges.last) {
+            target.plan.pop_front();
+        }
+        let parts = Parts { open: records, accepted: Vec::new(), dead: Vec::new() };
+        // What was there before is covered by every commit that was ever made.
+        let covered_from = if same { 0 } else { cut };
+        let state = RunState::Open { check, cut: covered_from, parts };
+        target.runs.push_back(Run { edges, state });
+        if same { Release::Now } else { Release::AfterCommit(cut) }
+    }
+
+    /// Notes that records of a batch were accepted. Gives what is to be settled when that was its
+    /// last part.
+    pub fn accept(&mut self, target: TargetId, marks: Vec<Mark>) -> Option<Ended> {
+        let first = marks.first()?.offset;
+        self.end_part(target, first, |parts| {
+            parts.open = parts.open.saturating_sub(marks.len());
+            parts.accepted.push(marks);
+        })
+    }
+
+    /// Notes that a record of a batch is in the dead-letter topic.
+    pub fn bury(&mut self, target: TargetId, offset: i64) -> Option<Ended> {
+        self.end_part(target, offset, |parts| {
+            parts.open = parts.open.saturating_sub(1);
+            parts.dead.push(offset);
+        })
+    }
+
+    fn end_part(
+        &mut self,
+        target: TargetId,
+        offset: i64,
+        end: impl FnOnce(&mut Parts),
+    ) -> Option<Ended> {
+        let target = self.of(target)?;
+        let at = target.runs.partition_point(|run| run.edges.last < offset);
+        let run = target.runs.get_mut(at)?;
+        let RunState::Open { parts, .. } = &mut run.state else { return None };
+        end(parts);
+        if parts.open > 0 {
+            return None;
+        }
+        let accepted = std::mem::take(&mut parts.accepted);
+        let dead = std::mem::take(&mut parts.dead);
+        run.state = RunState::Done;
+        target.join_done(at);
+        Some(Ended { accepted, dead })
+    }
+
+    /// Forgets what the progress has passed.
+    pub fn forget_below(&mut self, next: NextOffset) {
+        for target in &mut self.targets {
+            while target.runs.front().is_some_and(|run| run.is_done() && run.edges.last < next.0) {
+                target.runs.pop_front();
+            }
+        }
+    }
+
+    /// The text to be written beside `next`, with as many new cuts as fit, in order.
+    pub fn write(&self, next: NextOffset) -> Written {
+        let mut cuts = self.cuts;
+        loop {
+            let written = self.write_cuts(next, cuts);
+            if written.len() <= TEXT_LIMIT {
+                return Written { text: written, cuts };
+            }
+            // Give up the newest cut; what was sent before always fits.
+            let newest = self.targets.iter().filter_map(|target| target.newest_cut(cuts)).max();
+            match newest {
+                Some(newest) => cuts = newest - 1,
+                None => return Written { text: written, cuts },
+            }
+        }
+    }
+
+    fn write_cuts(&self, next: NextOffset, cuts: u64) -> String {
+        let mut text = text::Writer::new(next);
+        for target in &self.targets {
+            let runs = target.runs.iter().filter_map(|run| match &run.state {
+                RunState::Open { check, cut, .. } if *cut <= cuts => {
+                    Some(Planned { edges: run.edges, state: PlannedState::Open(*check) })
+                }
+                RunState::Open { .. } => None,
+                RunState::Done => Some(Planned { edges: run.edges, state: PlannedState::Done }),
+            });
+            let plan = target.plan.iter().copied();
+            text.target(target.tag, runs.chain(plan));
+        }
+        text.finish()
+    }
+
+    fn of(&mut self, target: TargetId) -> Option<&mut TargetJournal> {
+        self.targets.iter_mut().find(|journal| journal.target == target)
+    }
+}
+
+// === impl TargetJournal ===
+
+impl TargetJournal {
+    fn pass_below(&mut self, offset: i64) {
+        while let Some(planned) = self.plan.front().filter(|p| p.edges.last < offset).copied() {
+            self.plan.pop_front();
+            if planned.state == PlannedState::Done {
+                // Still above the progress, perhaps; `forget_below` knows.
+                self.runs.push_back(Run { edges: planned.edges, state: RunState::Done });
+                self.join_done(self.runs.len() - 1);
+            }
+        }
+    }
+
+    /// Joins a run that is done with neighbours that are: between two batches of a target there are
+    /// no records of it.
+    fn join_done(&mut self, at: usize) {
+        for left in [at, at.wrapping_sub(1)] {
+            let right = left.wrapping_add(1);
+            let done = |at| self.runs.get(at).filter(|run| run.is_done()).map(|run| run.edges);
+            if let (Some(first), Some(second)) = (done(left), done(right)) {
+                self.runs.remove(right);
+                if let Some(run) = self.runs.get_mut(left) {
+                    run.edges = Edges { first: first.first, last: second.last };
+                }
+            }
+        }
+    }
+
+    /// The newest cut that is not in Kafka for certain, among those up to `cuts`.
+    fn newest_cut(&self, cuts: u64) -> Option<u64> {
+        self.runs
+            .iter()
+            .rev()
+            .filter_map(|run| match run.state {
+                RunState::Open { cut, .. } => (cut > 0 && cut <= cuts).then_some(cut),
+                RunState::Done => None,
+            })
+            .next()
+    }
+}
+
+// === impl Run ===
+
+impl Run {
+    fn is_done(&self) -> bool {
+        matches!(self.state, RunState::Done)
+    }
+}
+
+// === impl Tag ===
+
+impl Tag {
+    fn new(target: &str, mapping: MappingFingerprint) -> Self {
+        let short = |id: Uuid| u32::try_from(id.as_u128() >> 96).unwrap_or_default();
+        Self {
+            target: short(Uuid::new_v5(&TARGET_NAMESPACE, target.as_bytes())),
+            mapping: short(mapping.0),
+        }
+    }
+}
+
+// === impl Check ===
+
+impl Check {
+    /// The check of a batch's body.
+    pub fn of(body: &[u8]) -> Self {
+        Self(crc32fast::hash(body) & 0xff_ffff)
+    }
+}
+
+#[cfg(test)]
+mod tests;

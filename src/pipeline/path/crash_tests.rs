@@ -1,0 +1,257 @@
+//! The path against crashes at any moment: whatever was sent, settled, written or not, LaunchDarkly
+//! counts every event once, and none is lost.
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use uuid::Uuid;
+
+use super::tests::{CONFIG, Rig, rig, zero};
+use super::*;
+use crate::model::batch::Split;
+use crate::model::progress::NextOffset;
+
+/// LaunchDarkly, by what its documentation says of repeats: a request is dropped when its ID was
+/// seen with the same content. `POISON` is refused.
+#[derive(Default)]
+struct Account {
+    seen: HashMap<(String, Uuid), Vec<u8>>,
+    /// Times each event was counted, by target and record.
+    counted: HashMap<(String, i64), u32>,
+}
+
+/// What outlives a process.
+#[derive(Default)]
+struct World {
+    account: Account,
+    committed: Option<(NextOffset, String)>,
+    dead: HashSet<i64>,
+}
+
+/// One process, from start to crash.
+struct Process {
+    rig: Rig,
+    now: Instant,
+    /// The next record to be read.
+    next: i64,
+    /// Batches and parts of batches on their way.
+    sent: Vec<EventBatch>,
+    letters: Vec<DeadLetter>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Read(u8),
+    Wait(u8),
+    /// LaunchDarkly answers the nth request on its way; the answer gets lost or not.
+    Answer { which: u8, settle: bool },
+    /// Kafka acknowledges the nth dead letter.
+    Bury(u8),
+    /// A commit reaches Kafka; its confirmation gets lost or not.
+    Commit { confirm: bool },
+    Crash,
+}
+
+const POISON: i64 = 13;
+const TARGETS: [&str; 2] = ["production", "staging"];
+
+impl Account {
+    /// Gives whether the request is accepted.
+    fn import(&mut self, target: &str, batch: &EventBatch) -> bool {
+        let poisoned = batch.marks.iter().any(|mark| row_of(mark.offset) == POISON);
+        if poisoned {
+            return false;
+        }
+        let (id, body) = (batch.payload_id(target), batch.to_json().to_vec());
+        let known = self.seen.insert((target.to_owned(), id), body.clone());
+        if known.is_none_or(|known| known != body) {
+            for mark in &batch.marks {
+                *self.counted.entry((target.to_owned(), mark.offset)).or_default() += 1;
+            }
+        }
+        true
+    }
+}
+
+/// The `n` of a record: what it becomes follows from its offset.
+fn row_of(offset: i64) -> i64 {
+    [1, 500, 2, 0, 700, POISON, 3, 900, 501, 4, -1][usize::try_from(offset % 11).unwrap()]
+}
+
+impl Process {
+    fn start(world: &World, config: &str) -> Self {
+        let mut rig = rig(config);
+        let (next, journal) = match &world.committed {
+            Some((next, journal)) => (Some(*next), journal.clone()),
+            None => (None, String::new()),
+        };
+        let [partition] = &zero();
+        rig.path.assigned(&[Committed { partition: partition.clone(), next, journal }]);
+        let (sent, letters) = (Vec::new(), Vec::new());
+        Self { rig, now: Instant::now(), next: next.map_or(0, |n| n.0), sent, letters }
+    }
+
+    fn collect(&mut self) {
+        self.rig.path.turn(self.now);
+        self.sent.extend(std::iter::from_fn(|| self.rig.batches.try_recv().ok()));
+        self.sent.extend(std::iter::from_fn(|| self.rig.staging.try_recv().ok()));
+        self.letters.extend(std::iter::from_fn(|| self.rig.letters.try_recv().ok()));
+    }
+
+    fn read(&mut self, end: i64) {
+        if self.next >= end {
+            return;
+        }
+        let (offset, n) = (self.next, row_of(self.next));
+        self.next += 1;
+        match n {
+            // The log has gaps.
+            0 => {}
+            -1 => self.rig.take_in(0, offset, "no json", self.now),
+            _ => self.rig.take_in(0, offset, &format!(r#"{{"user":"u{offset}","n":{n}}}"#), self.now),
+        }
+    }
+
+    fn answer(&mut self, which: usize, settle: bool, world: &mut World) {
+        if self.sent.is_empty() {
+            return;
+        }
+        let batch = self.sent.swap_remove(which % self.sent.len());
+        if world.account.import(TARGETS[batch.target.0], &batch) {
+            if settle {
+                self.rig.accept(batch);
+            } else {
+                // As if time had run out: the same request once more.
+                self.sent.push(batch);
+            }
+            return;
+        }
+        match batch.split() {
+            Split::Halves(head, tail) => self.sent.extend([tail, head]),
+            Split::Single(single) => {
+                let slot = Slot {
+                    partition: single.partition.clone(),
+                    epoch: single.epoch,
+                    offset: single.first_offset(),
+                    bytes: single.body.len(),
+                    fence: single.fence.clone(),
+                    events_of: Some(single.target),
+                };
+                self.letters.push(DeadLetter {
+                    origin: DeadLetterOrigin::InKafka { sent: single.to_json() },
+                    refusal: Refusal {
+                        reason: crate::model::outcome::RefusalReason::RefusedByLaunchDarkly,
+                        stage: crate::model::outcome::Stage::Deliver,
+                        route: None,
+                        detail: String::new(),
+                        status: Some(400),
+                        attempts: 1,
+                    },
+                    slot,
+                });
+            }
+        }
+    }
+
+    fn bury(&mut self, which: usize, world: &mut World) {
+        if self.letters.is_empty() {
+            return;
+        }
+        let letter = self.letters.swap_remove(which % self.letters.len());
+        world.dead.insert(letter.slot.offset);
+        self.rig.settle.send(Settlement::DeadLetter { slot: letter.slot }).unwrap();
+    }
+
+    fn commit(&mut self, confirm: bool, world: &mut World) {
+        let entries = self.rig.path.progress(&zero());
+        if let Some(entry) = entries.first() {
+            world.committed = Some((entry.next, entry.journal.clone()));
+        }
+        self.rig.path.committed(entries, confirm, self.now);
+    }
+
+    /// Takes one step. Gives whether the process goes on.
+    fn step(&mut self, step: &Step, end: i64, world: &mut World) -> bool {
+        match step {
+            Step::Read(records) => (0..*records).for_each(|_| self.read(end)),
+            Step::Wait(tenths) => self.now += Duration::from_millis(u64::from(*tenths) * 100),
+            Step::Answer { which, settle } => self.answer(usize::from(*which), *settle, world),
+            Step::Bury(which) => self.bury(usize::from(*which), world),
+            Step::Commit { confirm } => self.commit(*confirm, world),
+            Step::Crash => return false,
+        }
+        self.collect();
+        true
+    }
+
+    /// Brings everything to its end. Gives whether it came there.
+    fn finish(&mut self, end: i64, world: &mut World) -> bool {
+        for _ in 0..400 {
+            self.read(end);
+            self.now += Duration::from_millis(200);
+            self.collect();
+            self.commit(true, world);
+            self.collect();
+            while !self.sent.is_empty() {
+                self.answer(0, true, world);
+            }
+            while !self.letters.is_empty() {
+                self.bury(0, world);
+            }
+        }
+        self.collect();
+        self.commit(true, world);
+        self.rig.path.is_drained(&zero())
+    }
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (1..9_u8).prop_map(Step::Read),
+        2 => (1..15_u8).prop_map(Step::Wait),
+        5 => (0..9_u8, prop::bool::weighted(0.8)).prop_map(|(which, settle)| Step::Answer { which, settle }),
+        2 => (0..9_u8).prop_map(Step::Bury),
+        4 => prop::bool::weighted(0.8).prop_map(|confirm| Step::Commit { confirm }),
+        1 => Just(Step::Crash),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+    /// P2 and P3, whatever happens in whatever order, and whatever the batch size is after a restart.
+    #[test]
+    fn every_event_is_counted_once_whenever_processes_crash(steps in steps(), end in 1..90_i64) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let _time = runtime.enter();
+        let mut world = World::default();
+        let sizes = ["max_events: 3", "max_events: 7", "max_events: 1", "max_events: 40"];
+        let configs = sizes.map(|size| CONFIG.replace("max_events: 3", size).replace("KB", "MB"));
+        let mut starts = 0;
+        let mut process = Process::start(&world, &configs[0]);
+        for step in &steps {
+            if !process.step(step, end, &mut world) {
+                starts += 1;
+                process = Process::start(&world, &configs[starts % configs.len()]);
+            }
+        }
+        prop_assert!(process.finish(end, &mut world), "something is never settled");
+        let may_repeat = process.rig.metrics.recovered_records.with_label_values(&["may_repeat"]).get();
+        prop_assert_eq!(may_repeat, 0);
+        for offset in 0..end {
+            let n = row_of(offset);
+            let wanted = |target| match (target, n) {
+                (_, 0 | -1 | POISON) => 0,
+                ("staging", n) => u32::from(n > 100),
+                _ => 1,
+            };
+            for target in TARGETS {
+                let counted = world.account.counted.get(&(target.to_owned(), offset)).copied();
+                prop_assert_eq!(counted.unwrap_or_default(), wanted(target), "{} {}", target, offset);
+            }
+            prop_assert_eq!(world.dead.contains(&offset), [-1, POISON].contains(&n), "{}", offset);
+        }
+        let rest = world.committed.map(|(_, journal)| journal).unwrap_or_default();
+        prop_assert_eq!(rest, "", "nothing is left to recover");
+    }
+}
