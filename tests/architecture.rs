@@ -65,9 +65,10 @@ const STAGES: &[(&str, &[&str])] = &[
         "deliver",
         &["launchdarkly", "model", "pipeline::settings", "resilience", "runtime", "telemetry"],
     ),
+    ("journal", &["model"]),
     ("route", &["model"]),
     ("settings", &["model", "pipeline::route"]),
-    ("source", &["kafka", "model", "telemetry"]),
+    ("source", &["kafka", "model", "runtime", "telemetry"]),
     // The joint of the stages: it knows the order and nothing of Kafka or LaunchDarkly.
     (
         "path",
@@ -78,9 +79,11 @@ const STAGES: &[(&str, &[&str])] = &[
             "pipeline::coalesce",
             "pipeline::commit",
             "pipeline::decode",
+            "pipeline::journal",
             "pipeline::route",
             "pipeline::settings",
             "pipeline::source",
+            "runtime",
             "telemetry",
         ],
     ),

@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::{Exit, load};
 use crate::app::{App, AppError};
-use crate::config::Config;
+use crate::config::{Config, failpoint as wanted_failpoint};
 use crate::kafka::connection::compiled_in;
 use crate::pipeline::source::Stopped;
+use crate::runtime::failpoint;
 use crate::runtime::shutdown::Shutdown;
 use crate::telemetry::logging::{self, Chain};
 
@@ -29,6 +30,11 @@ pub(super) async fn run(args: RunArgs, shutdown: Shutdown) -> Exit {
         Err(exit) => return exit,
     };
     logging::start(&config.log);
+    if let Some(point) = wanted_failpoint()
+        && failpoint::arm(&point)
+    {
+        tracing::warn!(point, "this process will end at a failpoint");
+    }
     match service(config, shutdown).await {
         Ok(Stopped::Clean) => {
             tracing::info!("stopped; everything taken was settled and committed");

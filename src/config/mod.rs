@@ -150,6 +150,11 @@ impl Config {
     }
 }
 
+/// Where a test wants the process to end, see [`crate::runtime::failpoint`].
+pub fn failpoint() -> Option<String> {
+    variable("LDSINK_FAILPOINT")
+}
+
 fn text_of(path: &Path) -> Result<String, ConfigError> {
     fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })

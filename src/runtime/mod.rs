@@ -4,5 +4,6 @@
 //! panics or ends when it should not takes the service down visibly instead of leaving a part of it
 //! dead.
 
+pub mod failpoint;
 pub mod shutdown;
 pub mod tasks;

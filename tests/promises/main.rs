@@ -11,6 +11,7 @@ mod p2_dead_letters;
 mod p2_nothing_lost;
 mod p2_offsets;
 mod p2_rebalance;
+mod p3_crashes;
 mod p4_order;
 mod p6_hints;
 mod p7_configuration_faults;

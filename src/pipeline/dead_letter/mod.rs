@@ -34,6 +34,7 @@ use crate::kafka::settings::KafkaSettings;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::{Settlement, Slot};
 use crate::model::record::OwnedRecord;
+use crate::runtime::failpoint::{self, Failpoint};
 use crate::runtime::tasks::TaskSet;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -118,6 +119,7 @@ impl DeadLetters {
             self.note_failure(&error);
             tokio::time::sleep(RETRY_PAUSE).await;
         }
+        failpoint::reach(Failpoint::DeadLetterNotSettled);
         if self.reports.health.heal(HEALTH_PART) {
             tracing::info!(topic = self.topic, "dead letters are written again");
         }

@@ -11,6 +11,7 @@ use crate::launchdarkly::events::EventsClient;
 use crate::model::batch::{EventBatch, Split};
 use crate::model::outcome::RefusalReason;
 use crate::model::progress::{Settlement, Slot};
+use crate::runtime::failpoint::{self, Failpoint};
 use crate::runtime::tasks::TaskSet;
 use crate::telemetry::clock;
 
@@ -47,6 +48,7 @@ impl EventLane {
     }
 
     async fn deliver(&self, batch: EventBatch) -> Result<(), Abandoned> {
+        failpoint::reach(Failpoint::JournaledNotSent);
         let metrics = &self.courier.reports.metrics;
         let labels = [self.courier.target.as_str()];
         #[expect(clippy::cast_precision_loss, reason = "sizes for a histogram")]
@@ -79,6 +81,7 @@ impl EventLane {
     }
 
     fn settle(&self, batch: EventBatch) {
+        failpoint::reach(Failpoint::AnsweredNotSettled);
         if let Some(oldest) = batch.oldest_ms {
             let late = clock::now_ms().saturating_sub(oldest).max(0);
             #[expect(clippy::cast_precision_loss, reason = "milliseconds fit a double")]

@@ -154,9 +154,7 @@ pub enum JournalError {
 
 impl Journal {
     /// Begins a journal for the targets that a topic feeds: each with its name and its mapping.
-    pub fn new<'n>(
-        targets: impl Iterator<Item = (TargetId, &'n str, MappingFingerprint)>,
-    ) -> Self {
+    pub fn new<'n>(targets: impl Iterator<Item = (TargetId, &'n str, MappingFingerprint)>) -> Self {
         let targets = targets.map(|(target, name, mapping)| TargetJournal {
             target,
             tag: Tag::new(name, mapping),
@@ -354,14 +352,10 @@ impl TargetJournal {
 
     /// The newest cut that is not in Kafka for certain, among those up to `cuts`.
     fn newest_cut(&self, cuts: u64) -> Option<u64> {
-        self.runs
-            .iter()
-            .rev()
-            .filter_map(|run| match run.state {
-                RunState::Open { cut, .. } => (cut > 0 && cut <= cuts).then_some(cut),
-                RunState::Done => None,
-            })
-            .next()
+        self.runs.iter().rev().find_map(|run| match run.state {
+            RunState::Open { cut, .. } => (cut > 0 && cut <= cuts).then_some(cut),
+            RunState::Done => None,
+        })
     }
 }
 

@@ -1,3 +1,5 @@
+//! The journal and its text.
+
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
@@ -50,7 +52,11 @@ fn the_next_owner_cuts_the_same_batches_and_skips_what_was_accepted() {
     assert_eq!(after.place(B, 5), Place::Free);
     assert_eq!(after.place(B, 6), Place::Planned(edges(6, 6)));
     assert_eq!(after.cut(B, edges(6, 6), 1, Check(0xef)), Release::Now, "J1: it is written");
-    assert_eq!(after.cut(A, edges(5, 9), 3, Check(0xff)), Release::AfterCommit(2), "another content");
+    assert_eq!(
+        after.cut(A, edges(5, 9), 3, Check(0xff)),
+        Release::AfterCommit(2),
+        "another content"
+    );
     assert_eq!(after.place(A, 11), Place::Done);
     assert!(after.is_recovering());
     after.pass_below(A, 13);

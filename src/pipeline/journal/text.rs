@@ -68,10 +68,7 @@ impl std::fmt::Display for Tag {
 }
 
 /// Reads what a [`Writer`] wrote beside `next`.
-pub(super) fn read(
-    text: &str,
-    next: NextOffset,
-) -> Result<Vec<(Tag, Vec<Planned>)>, JournalError> {
+pub(super) fn read(text: &str, next: NextOffset) -> Result<Vec<(Tag, Vec<Planned>)>, JournalError> {
     if text.is_empty() {
         return Ok(Vec::new());
     }

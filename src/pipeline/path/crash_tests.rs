@@ -3,7 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,
+};
 use uuid::Uuid;
 
 use super::tests::{CONFIG, Rig, rig, zero};
@@ -44,11 +46,16 @@ enum Step {
     Read(u8),
     Wait(u8),
     /// LaunchDarkly answers the nth request on its way; the answer gets lost or not.
-    Answer { which: u8, settle: bool },
+    Answer {
+        which: u8,
+        settle: bool,
+    },
     /// Kafka acknowledges the nth dead letter.
     Bury(u8),
     /// A commit reaches Kafka; its confirmation gets lost or not.
-    Commit { confirm: bool },
+    Commit {
+        confirm: bool,
+    },
     Crash,
 }
 
@@ -108,7 +115,14 @@ impl Process {
             // The log has gaps.
             0 => {}
             -1 => self.rig.take_in(0, offset, "no json", self.now),
-            _ => self.rig.take_in(0, offset, &format!(r#"{{"user":"u{offset}","n":{n}}}"#), self.now),
+            _ => {
+                self.rig.take_in(
+                    0,
+                    offset,
+                    &format!(r#"{{"user":"u{offset}","n":{n}}}"#),
+                    self.now,
+                );
+            }
         }
     }
 

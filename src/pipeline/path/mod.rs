@@ -39,6 +39,7 @@ use crate::model::operation::KeyedBatch;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Outcome, Refusal};
 use crate::model::progress::{CommitEntry, Committed, Settlement, Slot};
 use crate::model::record::{Partition, Record};
+use crate::runtime::failpoint::{self, Failpoint};
 use crate::telemetry::metrics::Metrics;
 
 /// A paused partition stays paused at least this long: pausing throws prefetched records away, so
@@ -221,7 +222,8 @@ impl Path {
         let mut flush = false;
         for partition in self.books.all_mut() {
             let bytes = partition.bytes();
-            let full = (all_full || bytes > partition_in_flight_bytes) && !partition.is_recovering();
+            let full =
+                (all_full || bytes > partition_in_flight_bytes) && !partition.is_recovering();
             let low = all_low && bytes <= partition_in_flight_bytes / 2;
             if full && partition.pause(now) {
                 // What waits to fill up would wait in vain while nothing comes in.
@@ -241,6 +243,7 @@ impl Path {
     /// Tells the commit schedule what there is to write.
     fn note_progress(&mut self, now: Instant) {
         if std::mem::take(&mut self.progressed) {
+            failpoint::reach(Failpoint::SettledNotCommitted);
             self.commits.progress(now);
             // What did not fit into the journal may fit now.
             self.hurried |= self.books.all().any(PartitionPath::has_waiting);

@@ -164,7 +164,10 @@ async fn batches_are_cut_when_full_and_when_they_have_waited() {
         rig.row(offset, 1, start);
     }
     let soon = rig.path.turn(start).next.unwrap();
-    assert!(soon < start + Duration::from_millis(50), "the batch that is full waits for its commit");
+    assert!(
+        soon < start + Duration::from_millis(50),
+        "the batch that is full waits for its commit"
+    );
     assert!(rig.batches.try_recv().is_err(), "its edges are not in Kafka yet");
     let commit = rig.path.turn(soon).commit;
     assert_eq!(commit.first().unwrap().next, NextOffset(0));
@@ -267,14 +270,13 @@ async fn settlements_and_commits_of_an_earlier_assignment_change_nothing() {
     rig.row(5, 1, now);
     rig.flush(&zero(), now);
     let old = rig.batches.try_recv().unwrap();
-    let old_entry =
-        CommitEntry {
-            partition: old.partition.clone(),
-            epoch: old.epoch,
-            next: NextOffset(6),
-            journal: String::new(),
-            cuts: 9,
-        };
+    let old_entry = CommitEntry {
+        partition: old.partition.clone(),
+        epoch: old.epoch,
+        next: NextOffset(6),
+        journal: String::new(),
+        cuts: 9,
+    };
     rig.path.revoked(&zero());
     rig.assign(&zero());
     rig.row(5, 1, now);

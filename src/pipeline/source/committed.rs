@@ -20,7 +20,7 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 /// Between attempts, while the group's coordinator moves.
 const PAUSE: Duration = Duration::from_millis(100);
 /// All attempts' time. Well below `max.poll.interval.ms`, after which others own the partitions.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads what was committed, trying again while Kafka does not answer.
 ///
@@ -43,7 +43,7 @@ pub(super) fn read(
             return Err(error);
         }
         tracing::warn!(%error, "committed offsets cannot be read; trying again");
-        std::thread::sleep(PAUSE);
+        std::thread::park_timeout(PAUSE);
     }
 }
 

@@ -34,6 +34,7 @@ use crate::kafka::connection::CreateError;
 use crate::kafka::settings::KafkaSettings;
 use crate::model::progress::{CommitEntry, Committed};
 use crate::model::record::{Headers, NoHeaders, Partition, Record};
+use crate::runtime::failpoint::{self, Failpoint};
 use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -346,6 +347,7 @@ impl<I: Intake> Source<I> {
         if !lost && !partitions.is_empty() {
             self.drain(partitions, immediate);
         }
+        failpoint::reach(Failpoint::InRevoke);
         self.intake.revoked(partitions);
         let result = match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {

@@ -35,6 +35,8 @@ const COORDINATOR: Duration = Duration::from_millis(300);
 
 /// For a whole call on this page, fail-over of a killed broker included.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Between attempts that are worth repeating.
+const AGAIN: Duration = Duration::from_millis(100);
 
 type Outgoing<'a> = BaseRecord<'a, [u8], [u8], Box<Ticket>>;
 
@@ -328,7 +330,18 @@ impl KafkaCluster {
         let copies = i32::try_from(replication).expect("a test's brokers are few");
         let mut topic = NewTopic::new(name, count, TopicReplication::Fixed(copies));
         topic.config.extend_from_slice(settings);
-        let done = self.admin.0.create_topics([&topic], &patience()).await;
+        // A broker that was suspended is fenced until its next heartbeat, and counts as none.
+        let fenced = |result: &TopicResult| {
+            matches!(result, Err((_, RDKafkaErrorCode::InvalidReplicationFactor)))
+        };
+        let deadline = Instant::now() + DEADLINE;
+        let done = loop {
+            let done = self.admin.0.create_topics([&topic], &patience()).await;
+            if Instant::now() >= deadline || !done.iter().flatten().any(fenced) {
+                break done;
+            }
+            tokio::time::sleep(AGAIN).await;
+        };
         assert_done("create topic", name, done);
         self.await_partitions(name, partitions).await;
     }
