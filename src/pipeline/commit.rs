@@ -6,7 +6,7 @@
 //! # Invariants
 //! - C1: at most one commit is under way.
 //! - C2: progress waits for `interval` at most; a batch that cannot be sent before its edges are
-//!   written waits for [`GATHER`] and the commit under way.
+//!   written waits for `GATHER` and the commit under way.
 //!
 //! Not here: the writing itself (`source`), what is written (`ack`, `journal`).
 

@@ -8,6 +8,7 @@ mod support;
 
 mod p1_one_outcome;
 mod p2_dead_letters;
+mod p2_kafka_faults;
 mod p2_nothing_lost;
 mod p2_offsets;
 mod p2_rebalance;

@@ -14,6 +14,7 @@ pub(crate) mod launchdarkly;
 pub(crate) mod maven;
 pub(crate) mod oracle;
 pub(crate) mod production;
+pub(crate) mod proxy;
 pub(crate) mod service;
 pub(crate) mod stranger;
 pub(crate) mod wait;

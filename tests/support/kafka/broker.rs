@@ -51,6 +51,8 @@ pub(super) enum Signal {
 pub(super) struct Membership {
     pub(super) cluster_id: String,
     pub(super) seats: Vec<(u16, u16)>,
+    /// A second listener, for clients behind a proxy: its port, and the one they are told.
+    pub(super) gate: Option<(u16, u16)>,
 }
 
 #[derive(Debug)]
@@ -264,6 +266,7 @@ fn properties(node_id: usize, directory: &Path, membership: &Membership) -> Stri
         .enumerate()
         .map(|(index, (_, controller))| format!("{}@127.0.0.1:{controller}", index + 1))
         .collect();
+    let listener = |port: u16| format!(",GATE://127.0.0.1:{port}");
     // What is acknowledged by all survives the death of any one broker.
     let in_sync = brokers.min(2);
     format!(
@@ -271,9 +274,9 @@ fn properties(node_id: usize, directory: &Path, membership: &Membership) -> Stri
 process.roles=broker,controller
 node.id={node_id}
 controller.quorum.voters={voters}
-listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=BROKER://127.0.0.1:{port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{gate}
+advertised.listeners=BROKER://127.0.0.1:{port}{advertised}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,GATE:PLAINTEXT
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
 log.dirs={data}
@@ -286,6 +289,8 @@ share.coordinator.state.topic.replication.factor={brokers}
 share.coordinator.state.topic.min.isr={in_sync}
 ",
         voters = voters.join(","),
+        gate = membership.gate.map_or(String::new(), |(port, _)| listener(port)),
+        advertised = membership.gate.map_or(String::new(), |(_, told)| listener(told)),
         data = directory.join("data").display(),
     )
 }

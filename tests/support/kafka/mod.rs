@@ -33,6 +33,7 @@ use tokio::sync::OnceCell;
 
 use self::broker::{Broker, Membership, Signal};
 use self::install::{Installation, kafka_home};
+use super::proxy::Proxy;
 use super::wait::eventually;
 
 pub(crate) use self::broker::PortLease;
@@ -50,7 +51,7 @@ pub(crate) struct KafkaCluster {
     producer: client::RecordProducer,
     // Dropped in this order: the processes, then the ground under them.
     brokers: Vec<Broker>,
-    _ports: Vec<PortLease>,
+    ports: Vec<PortLease>,
     _directory: Option<TempDir>,
 }
 
@@ -81,10 +82,26 @@ impl KafkaCluster {
     /// # Panics
     /// As [`KafkaCluster::shared`].
     pub(crate) async fn start(brokers: usize) -> Self {
-        let cluster = blocking(move || Self::launch(brokers)).await;
+        let cluster = blocking(move || Self::launch(brokers, None)).await;
         cluster.ready().await;
         cluster.warm_up().await;
         cluster
+    }
+
+    /// Starts a cluster of one broker and a proxy before it, for clients that begin at the proxy's
+    /// address. The tests' own clients know the direct way.
+    ///
+    /// # Panics
+    /// As [`KafkaCluster::shared`].
+    pub(crate) async fn start_behind_proxy() -> (Self, Proxy) {
+        let (inner, outer) = blocking(|| (PortLease::take(), PortLease::take())).await;
+        let gate = (inner.port, outer.port);
+        let mut cluster = blocking(move || Self::launch(1, Some(gate))).await;
+        let proxy = Proxy::start_on(outer.port, ([127, 0, 0, 1], inner.port).into()).await;
+        cluster.ports.extend([inner, outer]);
+        cluster.ready().await;
+        cluster.warm_up().await;
+        (cluster, proxy)
     }
 
     async fn existing(bootstrap: String) -> Self {
@@ -93,14 +110,14 @@ impl KafkaCluster {
             producer: client::RecordProducer::new(&bootstrap),
             bootstrap,
             brokers: Vec::new(),
-            _ports: Vec::new(),
+            ports: Vec::new(),
             _directory: None,
         };
         cluster.ready().await;
         cluster
     }
 
-    fn launch(brokers: usize) -> Self {
+    fn launch(brokers: usize, gate: Option<(u16, u16)>) -> Self {
         let installation = Installation::ensure().unwrap_or_else(|reason| panic!("{reason}"));
         let run = kafka_home().join("run");
         fs::create_dir_all(&run).expect("the build directory is writable");
@@ -112,6 +129,7 @@ impl KafkaCluster {
         let membership = Membership {
             cluster_id: cluster_id(&directory),
             seats: clients.iter().zip(&controllers).map(|(a, b)| (a.port, b.port)).collect(),
+            gate,
         };
         let bootstrap: Vec<_> =
             clients.iter().map(|lease| format!("127.0.0.1:{}", lease.port)).collect();
@@ -124,7 +142,7 @@ impl KafkaCluster {
             producer: client::RecordProducer::new(&bootstrap),
             bootstrap,
             brokers,
-            _ports: clients.into_iter().chain(controllers).collect(),
+            ports: clients.into_iter().chain(controllers).collect(),
             _directory: Some(directory),
         }
     }
