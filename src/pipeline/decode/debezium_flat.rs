@@ -17,9 +17,8 @@
 //!
 //! Format: <https://debezium.io/documentation/reference/stable/transformations/event-flattening.html>.
 
-use super::connect::{key_payload, payload};
+use super::connect::{document, unwrapped};
 use super::debezium::{UNAVAILABLE, op_of};
-use super::members::{Members, members};
 use super::{
     DecodeError, Decoded, delete_by_key, excerpt, invalid_envelope, invalid_json, json_key, text_of,
 };
@@ -28,7 +27,7 @@ use crate::model::outcome::FilterReason;
 use crate::model::record::Record;
 
 pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
-    let key = json_key(record).map(key_payload);
+    let key = json_key(record).map(unwrapped);
     let text = record.value.map(text_of).transpose()?;
     let Some(row) = text.map(row_of).transpose()?.flatten() else {
         return Ok(delete_by_key(record, key));
@@ -53,21 +52,11 @@ struct Row<'a> {
 
 /// Finds the row in a value; `None` when the value is null.
 fn row_of(text: &str) -> Result<Option<Row<'_>>, DecodeError> {
-    let text = text.trim_ascii();
-    if text == "null" {
-        return Ok(None);
-    }
-    let Members { found: [schema, inner, op, deleted], count } =
-        members(text, &["schema", "payload", "__op", "__deleted"]).map_err(|e| invalid_json(&e))?;
-    match payload(schema, inner, count) {
-        None => Ok(Some(Row { text, op, deleted })),
-        Some("null") => Ok(None),
-        Some(text) => {
-            let Members { found: [op, deleted], .. } =
-                members(text, &["__op", "__deleted"]).map_err(|e| invalid_json(&e))?;
-            Ok(Some(Row { text, op, deleted }))
-        }
-    }
+    let found = document(text, &["__op", "__deleted"]).map_err(|e| invalid_json(&e))?;
+    Ok(found.map(|row| {
+        let [op, deleted] = row.members.found;
+        Row { text: row.text, op, deleted }
+    }))
 }
 
 // === impl Row ===
