@@ -121,8 +121,8 @@ impl Explainer {
 
 impl Walk<'_> {
     fn take_group(&mut self, group: &FormatGroup) {
-        let record = self.record;
-        let change = match decode(group.format, &record) {
+        let (record, mut room) = (self.record, String::new());
+        let change = match decode(group.reading, &record, &mut room) {
             Ok(Decoded::Change(change)) => change,
             Ok(Decoded::Filtered(reason)) => {
                 self.has_row = false;

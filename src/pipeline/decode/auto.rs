@@ -13,6 +13,7 @@
 //! means. Here it is a delete by its key. Where it only follows a Debezium or Maxwell delete it
 //! repeats that delete: without effect on a set, and metric events leave tombstones out anyway.
 
+use super::before::Belief;
 use super::connect::{document, unwrapped};
 use super::debezium::op_of;
 use super::maxwell::{Kind, kind_of};
@@ -27,13 +28,16 @@ use crate::model::record::Record;
 const SIGNS: [&str; 9] =
     ["op", "before", "after", "source", "__op", "__deleted", "type", "data", "database"];
 
-pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
+pub(super) fn decode<'a>(
+    record: &Record<'a>,
+    belief: Belief<'a>,
+) -> Result<Decoded<'a>, DecodeError> {
     let Some(value) = record.value else {
         return Ok(delete_by_key(record, json_key(record).map(unwrapped)));
     };
     match std::str::from_utf8(value).map_or(Format::Json, format_of) {
-        Format::Debezium => debezium::decode(record),
-        Format::DebeziumFlat => debezium_flat::decode(record),
+        Format::Debezium => debezium::decode(record, belief),
+        Format::DebeziumFlat => debezium_flat::decode(record, belief),
         Format::Maxwell => maxwell::decode(record),
         Format::Json | Format::Auto => json::decode(record),
     }
@@ -128,9 +132,11 @@ mod tests {
                 value: None,
                 headers: &NoHeaders,
             };
-            let Decoded::Change(change) = decode(&record).unwrap() else { panic!("filtered") };
+            let Decoded::Change(change) = decode(&record, Belief::full()).unwrap() else {
+                panic!("filtered")
+            };
             assert_eq!((change.op, change.tombstone, change.row()), (Op::Delete, true, row));
-            let keyless = decode(&Record { key: None, ..record }).unwrap();
+            let keyless = decode(&Record { key: None, ..record }, Belief::full()).unwrap();
             assert!(matches!(keyless, Decoded::Filtered(FilterReason::Tombstone)));
         }
     }

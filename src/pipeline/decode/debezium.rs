@@ -2,13 +2,14 @@
 //!
 //! With `schemas.enable=true` the envelope is the `payload` beside a `schema` that is often three
 //! times as long; the schema is skipped, never parsed. A delete comes as two records, the `d`
-//! envelope and a tombstone with the same key: only the first one acts. Its `before` is true as far as
-//! the database was told to keep it: with PostgreSQL's default `REPLICA IDENTITY` only the key is, and
-//! Debezium fills the columns that cannot be null with zeros, false and empty texts.
+//! envelope and a tombstone with the same key: only the first one acts. How much of `before` is true
+//! depends on the database (`before`).
 //!
 //! Format: <https://debezium.io/documentation/reference/stable/connectors/postgresql.html>.
 
+use super::before::Belief;
 use super::connect::{document, unwrapped};
+use super::members::members;
 use super::{DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, text_of};
 use crate::model::change::{Change, Op, Placeholder};
 use crate::model::outcome::FilterReason;
@@ -43,7 +44,10 @@ const MEMBERS: [&str; 10] = [
 /// The members that are there and not null.
 struct Envelope<'a>([Option<&'a str>; MEMBERS.len()]);
 
-pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
+pub(super) fn decode<'a>(
+    record: &Record<'a>,
+    belief: Belief<'a>,
+) -> Result<Decoded<'a>, DecodeError> {
     let text = record.value.map(text_of).transpose()?;
     let found = text.map(|text| document(text, &MEMBERS)).transpose();
     let Some(envelope) = found.map_err(|e| invalid_json(&e))?.flatten() else {
@@ -73,9 +77,13 @@ pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError
             Err(not_an_envelope(&format!("a {} without `after`", op.as_str())))
         }
         Op::Create | Op::Update | Op::Snapshot | Op::Upsert | Op::Delete => {
-            Ok(Decoded::Change(change))
+            Ok(Decoded::Change(belief.of(change, || connector(source?), |_| false)))
         }
     }
+}
+
+fn connector(source: &str) -> Option<&str> {
+    members(source, &["connector"]).ok()?.found.into_iter().next().flatten()
 }
 
 /// The operation that a letter stands for, as JSON text. Also `__op` of flattened records.
@@ -129,7 +137,7 @@ mod tests {
     }
 
     fn change<'a>(record: &Record<'a>) -> Change<'a> {
-        match decode(record).unwrap() {
+        match decode(record, Belief::full()).unwrap() {
             Decoded::Change(change) => change,
             Decoded::Filtered(reason) => panic!("filtered: {reason:?}"),
         }
@@ -190,7 +198,7 @@ mod tests {
                 FilterReason::Housekeeping,
             ),
         ] {
-            match decode(&record("{}", value)) {
+            match decode(&record("{}", value), Belief::full()) {
                 Ok(Decoded::Filtered(found)) => assert_eq!(found, reason, "{value:?}"),
                 other => panic!("{value:?}: {other:?}"),
             }
@@ -206,7 +214,7 @@ mod tests {
             ("[]", "expects"),
             ("{", "EOF"),
         ] {
-            let error = decode(&record("{}", Some(value))).unwrap_err();
+            let error = decode(&record("{}", Some(value)), Belief::full()).unwrap_err();
             assert!(error.detail.contains(said), "{value}: {}", error.detail);
         }
     }

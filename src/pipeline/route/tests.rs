@@ -6,7 +6,7 @@ use super::condition::Condition;
 use super::path::FieldPath;
 use super::settings::{Absent, Field, FieldSource, MetricEventSettings};
 use super::*;
-use crate::model::change::Op;
+use crate::model::change::{BeforePolicy, Format};
 use crate::model::record::{NoHeaders, Record};
 
 fn path(text: &str) -> Field {
@@ -36,7 +36,7 @@ fn route(event: MetricEventSettings, when: Option<&str>) -> RouteSettings {
     RouteSettings {
         name: "checkout".to_owned(),
         topics: vec!["t".to_owned()],
-        format: Format::Json,
+        reading: Reading { format: Format::Json, before: BeforePolicy::Auto },
         when: when.map(|w| Condition::compile(w).unwrap()),
         operation: OperationSettings::MetricEvent(event),
     }
