@@ -123,8 +123,7 @@ impl Courier {
             };
             let pause = match error.class {
                 ErrorClass::Refused => {
-                    let ApiError { status, detail, .. } = error;
-                    return Ok(Answered::Refused(Refused { status, detail, attempts }));
+                    return Ok(Answered::Refused(Refused::of(error, attempts)));
                 }
                 // The gate is the pause.
                 ErrorClass::Misconfigured => Duration::ZERO,
@@ -204,14 +203,7 @@ impl Courier {
     ) {
         let letter = DeadLetter {
             origin: DeadLetterOrigin::InKafka { sent },
-            refusal: Refusal {
-                reason,
-                stage: Stage::Deliver,
-                route: None,
-                detail: format!("target {}: {}", self.target, refused.detail),
-                status: refused.status,
-                attempts: refused.attempts,
-            },
+            refusal: refused.told(reason, &self.target),
             slot,
         };
         if self.reports.dead_letters.send(letter).is_err() {
@@ -324,6 +316,28 @@ impl Courier {
                 was_halted,
                 "requests succeed again"
             );
+        }
+    }
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// Makes it of an error of the class that says so.
+    pub(super) fn of(error: ApiError, attempts: u32) -> Self {
+        let ApiError { status, detail, .. } = error;
+        Self { status, detail, attempts }
+    }
+
+    /// How a dead letter tells it.
+    pub(super) fn told(&self, reason: RefusalReason, target: &str) -> Refusal {
+        Refusal {
+            reason,
+            stage: Stage::Deliver,
+            route: None,
+            detail: format!("target {target}: {}", self.detail),
+            status: self.status,
+            attempts: self.attempts,
         }
     }
 }

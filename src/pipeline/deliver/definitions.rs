@@ -20,7 +20,7 @@ use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
 use crate::launchdarkly::definition::{Difference, difference, validate};
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::model::operation::{LaneKey, MetricBatch, MetricIntent};
-use crate::model::outcome::RefusalReason;
+use crate::model::outcome::{Refusal, RefusalReason};
 use crate::model::progress::{Fence, Settlement};
 use crate::resilience::retry::RetryPauses;
 
@@ -101,12 +101,8 @@ impl DefinitionLanes {
 
     async fn apply(&self, work: Work<'_>) -> Result<Option<(RefusalReason, Refused)>, Abandoned> {
         let Work { metric, intent, desired, fences } = work;
-        if matches!(intent, MetricIntent::Upsert(_))
-            && let Err(error) = validate(desired)
-        {
-            let detail = format!("{}: {}", error.field, error.problem);
-            let refused = Refused { status: None, detail, attempts: 0 };
-            return Ok(Some((RefusalReason::InvalidDefinition, refused)));
+        if let Some(invalid) = invalid(intent, desired) {
+            return Ok(Some(invalid));
         }
         if let Some(known) = self.remembered(metric)
             && difference(&known, desired) == Difference::Equal
@@ -211,6 +207,32 @@ pub fn desired(batch: &MetricBatch) -> Map<String, Value> {
     };
     desired.insert("key".to_owned(), Value::from(&*batch.metric));
     desired
+}
+
+/// Why a definition is not even sent, as its record's dead letter tells it.
+pub fn refusal_before(batch: &MetricBatch, target: &str) -> Option<Refusal> {
+    let (reason, refused) = invalid(&batch.intent, &desired(batch))?;
+    Some(refused.told(reason, target))
+}
+
+/// What a request that cannot even be made comes to: its record's dead letter, or `None` when it would
+/// be tried again.
+pub fn refusal_of(error: ApiError, target: &str) -> Option<Refusal> {
+    let refused = (error.class == ErrorClass::Refused).then(|| Refused::of(error, 1))?;
+    Some(refused.told(RefusalReason::RefusedByLaunchDarkly, target))
+}
+
+fn invalid(
+    intent: &MetricIntent,
+    desired: &Map<String, Value>,
+) -> Option<(RefusalReason, Refused)> {
+    let error = match intent {
+        MetricIntent::Upsert(_) => validate(desired).err()?,
+        MetricIntent::Archive => return None,
+    };
+    let detail = format!("{}: {}", error.field, error.problem);
+    let refused = Refused { status: None, detail, attempts: 0 };
+    Some((RefusalReason::InvalidDefinition, refused))
 }
 
 fn refused_pass(refused: Refused) -> Pass {
