@@ -66,19 +66,15 @@ fn route_lines(outcome: &RouteOutcome, fate: &Fate, explainer: &Explainer) -> Ve
     match made {
         Made::Event(_) | Made::Operations(_) => {
             let would = if fate.sends() { "delivered" } else { "would be delivered" };
-            let mut lines = Vec::new();
-            for Said { word, content, refusal } in words::of_made(made) {
-                match refusal {
-                    None => {
-                        lines.push(format!("  {route}: {would} to {target} as {word} {content}"))
-                    }
-                    Some(refusal) => {
-                        lines.push(format!("  {route}: cannot be sent as {word} {content}"));
-                        lines.extend(refusal_lines(route, refusal));
-                    }
+            let of_said = |Said { word, content, refusal }: Said<'_>| match refusal {
+                None => vec![format!("  {route}: {would} to {target} as {word} {content}")],
+                Some(refusal) => {
+                    let mut lines = vec![format!("  {route}: not sent: {word} {content}")];
+                    lines.extend(refusal_lines(route, refusal));
+                    lines
                 }
-            }
-            lines
+            };
+            words::of_made(made).into_iter().flat_map(of_said).collect()
         }
         Made::Filtered(reason) => vec![format!("  {route}: filtered: {}", reason.as_str())],
         Made::Refused(refusal) => refusal_lines(route, refusal),

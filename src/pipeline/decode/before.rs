@@ -24,7 +24,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -34,6 +33,9 @@ use crate::model::change::{BeforeExtent, BeforePolicy, Change, Op};
 /// MariaDB do not start unless `binlog_row_image` is FULL; SQL Server's capture tables hold whole rows.
 /// Oracle's depends on its supplemental logging, MongoDB's and Spanner's on their capture mode.
 const WHOLE_ROWS: [&str; 3] = ["\"mysql\"", "\"mariadb\"", "\"sqlserver\""];
+
+/// The members of an object, as they are written.
+type Columns<'a> = BTreeMap<String, &'a RawValue>;
 
 /// What a route makes of `before`, with the room for what is left of it.
 pub(super) struct Belief<'a> {
@@ -60,7 +62,7 @@ impl<'a> Belief<'a> {
             return change;
         }
         let key = change.key.and_then(|key| serde_json::from_str(key).ok());
-        let key: BTreeMap<String, IgnoredAny> = key.unwrap_or_default();
+        let key: Columns<'_> = key.unwrap_or_default();
         let is_known = |name: &str| key.contains_key(name) || is_told(name);
         let left = copy(before, is_known, self.room);
         // A document of another kind than a row (MongoDB's is a text) leaves its key alone.
@@ -72,7 +74,7 @@ impl<'a> Belief<'a> {
 
 /// Copies members of an object as they are written. Gives whether there was an object.
 fn copy(object: &str, is_known: impl Fn(&str) -> bool, room: &mut String) -> bool {
-    let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(object) else {
+    let Ok(members) = serde_json::from_str::<Columns<'_>>(object) else {
         return false;
     };
     room.clear();
@@ -115,7 +117,7 @@ mod tests {
             headers: &NoHeaders,
         };
         let mut room = "left over".to_owned();
-        let change = Change { key, before, ..Change::new(record, op) };
+        let change = Change { before, key, ..Change::new(record, op) };
         let belief = Belief { policy, room: &mut room };
         let change = belief.of(change, || Some("\"postgresql\""), |name| name == "__op");
         format!("{:?} {}", change.before_extent, change.before.unwrap_or("none"))

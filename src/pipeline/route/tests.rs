@@ -200,5 +200,7 @@ fn the_fingerprint_follows_the_mapping_and_nothing_else() {
     let plain = of(&[route(event(), None)]);
     assert_eq!(plain, of(&[route(event(), None), other_topic]));
     assert_ne!(plain, of(&[route(event(), Some("true"))]));
+    let reading = Reading { before: BeforePolicy::Full, ..route(event(), None).reading };
+    assert_ne!(plain, of(&[RouteSettings { reading, ..route(event(), None) }]));
     assert_ne!(plain, of(&[route(MetricEventSettings { value: None, ..event() }, None)]));
 }
