@@ -22,7 +22,7 @@ use crate::model::operation::{
     Intent, Member, MetricBatch, MetricChange, MetricIntent, Operation, SegmentBatch, SegmentChange,
 };
 use crate::model::outcome::Refusal;
-use crate::pipeline::deliver::{definitions, segments};
+use crate::pipeline::deliver::{definitions, refused, segments};
 
 /// The pointer to the field of a metric that takes it out of use.
 const ARCHIVED: &str = "/archived";
@@ -138,12 +138,12 @@ impl Target {
         let writes =
             segments::writes_of(&self.segments, &batch, &segments::changes_of(&batch.intents));
         for write in &writes {
-            self.add(&mut steps, None, self.segments.describe(write), segments::refusal_of)?;
+            self.add(&mut steps, None, self.segments.describe(write), refused::of_member)?;
         }
         if let Some(spec) = segments::creation_of(&batch) {
             let when = "when the segment does not exist; then the request above again";
             let creation = self.segments.describe_create(&spec);
-            self.add(&mut steps, Some(when), creation, segments::refusal_of)?;
+            self.add(&mut steps, Some(when), creation, refused::of_member)?;
         }
         Ok(steps)
     }
@@ -152,7 +152,7 @@ impl Target {
         let MetricChange { target, key, intent } = change;
         let (metric, intent) = (Arc::clone(key), intent.clone());
         let batch = MetricBatch { target: *target, metric, intent, slots: Vec::new() };
-        if let Some(refusal) = definitions::refusal_before(&batch, &self.name) {
+        if let Some(refusal) = refused::of_invalid(&batch, &self.name) {
             return Err(refusal);
         }
         let (when, write) = match batch.intent {
@@ -169,8 +169,8 @@ impl Target {
         };
         let mut steps = Vec::new();
         let read = self.metrics.describe_get(key);
-        self.add(&mut steps, None, read, definitions::refusal_of)?;
-        self.add(&mut steps, Some(when), write, definitions::refusal_of)?;
+        self.add(&mut steps, None, read, refused::of_metric)?;
+        self.add(&mut steps, Some(when), write, refused::of_metric)?;
         Ok(steps)
     }
 

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn config(bootstrap: &str, topic: &str, url: &str) -> String {
     let routes = format!(
-        r#"routes:
+        r"routes:
   - name: events
     topics: [{topic}]
     format: json
@@ -45,7 +45,7 @@ fn config(bootstrap: &str, topic: &str, url: &str) -> String {
       kind: custom
       event_key: $.row.event_key
       is_numeric: false
-"#
+"
     );
     let whole = orders_config(bootstrap, topic, &unique_name("group"), url);
     let (head, tail) = whole.split_once("routes:\n").unwrap();

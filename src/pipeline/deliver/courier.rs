@@ -20,8 +20,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::refused::Refused;
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::{Fence, Settlement, Slot};
 use crate::pipeline::settings::DeliverySettings;
 use crate::resilience::gate::Gate;
@@ -70,14 +71,6 @@ pub(super) struct Abandoned;
 pub(super) enum Answered<T> {
     Accepted(T),
     Refused(Refused),
-}
-
-/// The content was at fault.
-#[derive(Debug, Clone)]
-pub(super) struct Refused {
-    pub(super) status: Option<u16>,
-    pub(super) detail: String,
-    pub(super) attempts: u32,
 }
 
 impl Courier {
@@ -316,28 +309,6 @@ impl Courier {
                 was_halted,
                 "requests succeed again"
             );
-        }
-    }
-}
-
-// === impl Refused ===
-
-impl Refused {
-    /// Makes it of an error of the class that says so.
-    pub(super) fn of(error: ApiError, attempts: u32) -> Self {
-        let ApiError { status, detail, .. } = error;
-        Self { status, detail, attempts }
-    }
-
-    /// How a dead letter tells it.
-    pub(super) fn told(&self, reason: RefusalReason, target: &str) -> Refusal {
-        Refusal {
-            reason,
-            stage: Stage::Deliver,
-            route: None,
-            detail: format!("target {target}: {}", self.detail),
-            status: self.status,
-            attempts: self.attempts,
         }
     }
 }

@@ -15,12 +15,13 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::courier::{Abandoned, Answered, Courier, Refused};
+use super::courier::{Abandoned, Answered, Courier};
+use super::refused::Refused;
 use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
-use crate::launchdarkly::definition::{Difference, difference, validate};
+use crate::launchdarkly::definition::{Difference, difference};
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::model::operation::{LaneKey, MetricBatch, MetricIntent};
-use crate::model::outcome::{Refusal, RefusalReason};
+use crate::model::outcome::RefusalReason;
 use crate::model::progress::{Fence, Settlement};
 use crate::resilience::retry::RetryPauses;
 
@@ -74,7 +75,7 @@ impl DefinitionLanes {
     /// Applies a definition and reports its end.
     pub(super) async fn deliver(&self, batch: MetricBatch) -> Result<(), Abandoned> {
         let lane = LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) };
-        let desired = desired(&batch);
+        let (desired, invalid) = (desired(&batch), Refused::invalid(&batch));
         let mut slots = batch.slots;
         let fences: Vec<Fence> = slots.last().map(|slot| slot.fence.clone()).into_iter().collect();
         let work = Work {
@@ -83,7 +84,10 @@ impl DefinitionLanes {
             desired: &desired,
             fences: &fences,
         };
-        let applied = self.apply(work).await;
+        let applied = match invalid {
+            Some(refused) => Ok(Some((RefusalReason::InvalidDefinition, refused))),
+            None => self.apply(work).await,
+        };
         let Ok(applied) = applied else {
             // Somebody else sends this definition now; what waits behind it may go on.
             self.courier.settle(Settlement::Keyed { lane, accepted: Vec::new() });
@@ -100,10 +104,7 @@ impl DefinitionLanes {
     }
 
     async fn apply(&self, work: Work<'_>) -> Result<Option<(RefusalReason, Refused)>, Abandoned> {
-        let Work { metric, intent, desired, fences } = work;
-        if let Some(invalid) = invalid(intent, desired) {
-            return Ok(Some(invalid));
-        }
+        let Work { metric, desired, fences, .. } = work;
         if let Some(known) = self.remembered(metric)
             && difference(&known, desired) == Difference::Equal
         {
@@ -207,32 +208,6 @@ pub fn desired(batch: &MetricBatch) -> Map<String, Value> {
     };
     desired.insert("key".to_owned(), Value::from(&*batch.metric));
     desired
-}
-
-/// Why a definition is not even sent, as its record's dead letter tells it.
-pub fn refusal_before(batch: &MetricBatch, target: &str) -> Option<Refusal> {
-    let (reason, refused) = invalid(&batch.intent, &desired(batch))?;
-    Some(refused.told(reason, target))
-}
-
-/// What a request that cannot even be made comes to: its record's dead letter, or `None` when it would
-/// be tried again.
-pub fn refusal_of(error: ApiError, target: &str) -> Option<Refusal> {
-    let refused = (error.class == ErrorClass::Refused).then(|| Refused::of(error, 1))?;
-    Some(refused.told(RefusalReason::RefusedByLaunchDarkly, target))
-}
-
-fn invalid(
-    intent: &MetricIntent,
-    desired: &Map<String, Value>,
-) -> Option<(RefusalReason, Refused)> {
-    let error = match intent {
-        MetricIntent::Upsert(_) => validate(desired).err()?,
-        MetricIntent::Archive => return None,
-    };
-    let detail = format!("{}: {}", error.field, error.problem);
-    let refused = Refused { status: None, detail, attempts: 0 };
-    Some((RefusalReason::InvalidDefinition, refused))
 }
 
 fn refused_pass(refused: Refused) -> Pass {

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::courier::{Abandoned, Answered, Courier, Refused};
-use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
+use super::courier::{Abandoned, Answered, Courier};
+use super::refused::Refused;
+use crate::launchdarkly::answer::{Creation, Written};
 use crate::launchdarkly::members::{MemberChanges, MemberIntent};
 use crate::launchdarkly::segments::{
     MemberWrite, SegmentForm, SegmentKind as Found, SegmentSpec, SegmentsClient,
@@ -24,7 +25,6 @@ use crate::launchdarkly::synced::{SyncedSegment, SyncedSpec};
 use crate::model::operation::{
     Intent, LaneKey, Member, MemberList, Membership, SegmentBatch, SegmentKind,
 };
-use crate::model::outcome::{Refusal, RefusalReason};
 use crate::model::progress::{Fence, Settlement, Slot};
 
 /// The name of these lanes' operation.
@@ -207,7 +207,7 @@ impl SegmentLanes {
     /// Dead-letters the members of a write. Of a member's records only the newest is: it replaced
     /// the others, so replaying it alone gives the right end.
     fn refuse(&self, work: &mut Work, write: &MemberWrite, refused: &Refused) {
-        let reason = reason_of(refused);
+        let reason = refused.reason_of_member();
         for (member, intent) in write.changes().members() {
             let Some(mut slots) = work.open.remove(member) else { continue };
             let Some(newest) = slots.pop() else { continue };
@@ -299,20 +299,6 @@ pub fn writes_of(
                 .and_then(|segment| SegmentsClient::synced_writes(&segment, changes))
                 .unwrap_or_default()
         }
-    }
-}
-
-/// What a request that cannot even be made comes to: its member's dead letter, or `None` when it would
-/// be tried again.
-pub fn refusal_of(error: ApiError, target: &str) -> Option<Refusal> {
-    let refused = (error.class == ErrorClass::Refused).then(|| Refused::of(error, 1))?;
-    Some(refused.told(reason_of(&refused), target))
-}
-
-fn reason_of(refused: &Refused) -> RefusalReason {
-    match refused.status {
-        Some(404) => RefusalReason::SegmentMissing,
-        _ => RefusalReason::RefusedByLaunchDarkly,
     }
 }
 
