@@ -1,7 +1,7 @@
 //! Turns a change into operations, by rules compiled once at start.
 //!
-//! The routes of a topic are grouped by format, so a record is decoded once per format and its
-//! fields are picked once, however many routes read it. Routes of other topics cost nothing.
+//! The routes of a topic are grouped by how they read it, so a record is decoded once for each format
+//! and belief in `before`, and its fields are picked once, however many routes read it. Routes of other topics cost nothing.
 //!
 //! # Invariants
 //! - R1: pure; equal records under equal settings give equal operations.
@@ -42,7 +42,8 @@ pub(super) const BODY_FORMAT: u32 = 2;
 
 /// Part of a refusal for want of a field that stood in `before` and was not believed.
 const DISBELIEF: &str = " (of the row as it was, only the columns of the record's key are believed: the \
-    others may be invented; if the table has REPLICA IDENTITY FULL, set `before: full` on the route)";
+    others may be invented; if the source tells whole rows, as PostgreSQL does of a table with \
+    REPLICA IDENTITY FULL, set `before: full` on the route)";
 
 /// Which of the configured routes, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -247,15 +248,13 @@ impl Route {
 
     /// Says so where a field may be absent because the route does not believe in it.
     fn with_disbelief(&self, change: &Change<'_>, mut error: RouteError) -> RouteError {
-        let was_missing = error.reason == RefusalReason::MissingField;
-        let (of_field, of_expression) =
-            (error.detail.contains("$.before"), error.reason == RefusalReason::ExpressionFailed);
-        let may_be = if change.op == Op::Delete {
-            was_missing || of_expression
-        } else {
-            was_missing && of_field || of_expression && self.reads_before
-        };
-        if change.before_extent == BeforeExtent::Key && may_be {
+        let (reason, detail) = (error.reason, &error.detail);
+        let failed = reason == RefusalReason::ExpressionFailed;
+        // Of a delete, `row` is what it was.
+        let reads_it =
+            change.op == Op::Delete || detail.contains("$.before") || (failed && self.reads_before);
+        let is_disbelieved = change.before_extent == BeforeExtent::Key && reads_it;
+        if is_disbelieved && (failed || reason == RefusalReason::MissingField) {
             error.detail.push_str(DISBELIEF);
         }
         error
