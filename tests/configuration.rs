@@ -98,7 +98,7 @@ fn unknown_keys_are_refused_with_the_likely_one() {
         &[
             "10:5: routes[0].metric_event: is missing; say what a change becomes: one of metric_event, metric, segment_member",
             "13:5: routes[0].webhook: is not a known key; \
-             one of name, topics, format, when, metric_event, metric, segment_member",
+             one of name, topics, format, before, when, metric_event, metric, segment_member",
         ],
     );
 }
@@ -462,6 +462,18 @@ fn routes_name_their_topics_once_and_never_the_dead_letters() {
             "12:13: routes[0].format: `csv` is no choice here; one of json, debezium, debezium_flat, \
            maxwell, auto",
         ],
+    );
+    replaced(
+        "format: json",
+        "format: json\n    before: full",
+        &[
+            "13:13: routes[0].before: has no meaning for this format, which invents nothing; remove it",
+        ],
+    );
+    replaced(
+        "format: json",
+        "format: debezium\n    before: key",
+        &["13:13: routes[0].before: `key` is no choice here; one of auto, full, key_only"],
     );
     let second = BASE.split_once("routes:\n").unwrap().1;
     said(

@@ -150,7 +150,7 @@ fn the_shipped_tests_pass_without_a_token() {
     ] {
         let ran = run(&directory, args, "", &[]);
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        assert!(ran.out.ends_with("10 passed, 0 failed\n"), "{}", ran.out);
+        assert!(ran.out.ends_with("13 passed, 0 failed\n"), "{}", ran.out);
         assert!(ran.err.contains("LD_ACCESS_TOKEN"), "{}", ran.err);
     }
 }
@@ -276,8 +276,8 @@ fn every_other_end_of_a_record_is_told() {
         (r#"{"topic":"orders","value":{"total":1}}"#, "dead_lettered", "refused: missing_field"),
         (
             r#"{"topic":"members","value":{"user":"u","segment":"..","active":true}}"#,
-            "delivered",
-            "cannot be sent, a dead letter: a key that is empty, `.` or `..`",
+            "dead_lettered",
+            "big: refused: refused_by_launchdarkly: target production: a key that is empty, `.` or `..`",
         ),
     ] {
         assert_eq!(previewed_json(record)[0]["outcome"], outcome, "{record}");
@@ -391,6 +391,12 @@ cases:
   - name: refused, whoever it was
     record: { topic: orders, value: { total: 1 }, timestamp: 1767261600000 }
     expect: [{ refused: missing_field }]
+  - name: one of several operations cannot be sent
+    record: { topic: members, value: { user: u, segment: "..", active: true } }
+    expect:
+      - { route: big, refused: refused_by_launchdarkly }
+      - { route: standard, segment_member: { segment: staff, context_key: u, list: excluded } }
+      - { route: synced, segment_member: { segment: cohort, context_key: u } }
   - name: members
     record: { topic: members, value: { user: u, segment: s, active: false } }
     expect:
@@ -400,7 +406,7 @@ cases:
 "#,
     );
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.out.ends_with("5 passed, 0 failed\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("6 passed, 0 failed\n"), "{}", ran.out);
 }
 
 #[test]

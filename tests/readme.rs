@@ -38,7 +38,8 @@ fn every_configuration_is_valid() {
             let reference = include_str!("../config/ldsink.yaml");
             let config = Config::parse(reference, "ldsink.yaml", &|_| Some("x:1".to_owned()));
             let cases = cases::read(&example, "README.md", config.as_ref().unwrap());
-            let explainer = Explainer::new(&config.unwrap().pipeline);
+            let config = config.unwrap();
+            let explainer = Explainer::try_new(&config.pipeline, &config.targets).unwrap();
             for case in cases.unwrap_or_else(|mistakes| panic!("{mistakes}")) {
                 assert!(run(&case, &explainer).is_ok(), "{case:?}");
             }

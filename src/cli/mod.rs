@@ -17,6 +17,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 use crate::kafka::connection::{compiled_in, mistaken_properties};
+use crate::preview::explain::Explainer;
 use crate::runtime::shutdown::{Shutdown, StopSignals};
 use crate::telemetry::logging::Chain;
 
@@ -161,6 +162,12 @@ fn mapping(file: &Path) -> Option<Config> {
             None
         }
     }
+}
+
+/// What explains records under a configuration, or tells why nothing can.
+fn explainer(config: &Config) -> Option<Explainer> {
+    let explainer = Explainer::try_new(&config.pipeline, &config.targets);
+    explainer.map_err(|error| say(&Chain(&error).to_string())).ok()
 }
 
 /// Prints a result to stdout.

@@ -12,7 +12,6 @@ use crate::kafka::tail::{self, Tail};
 use crate::model::record::OwnedRecord;
 use crate::preview::explain::Explainer;
 use crate::preview::input;
-use crate::preview::plan::Planner;
 use crate::preview::show::{self, Bodies, Tally};
 use crate::runtime::shutdown::Shutdown;
 use crate::telemetry::clock;
@@ -57,7 +56,6 @@ pub(super) struct PreviewArgs {
 /// Explains one record after the other.
 struct Preview {
     explainer: Explainer,
-    planner: Planner,
     bodies: Bodies,
     json: bool,
     tally: Tally,
@@ -100,16 +98,8 @@ fn show_all(args: &PreviewArgs) -> Exit {
 
 fn open(args: &PreviewArgs) -> Option<(Config, Preview)> {
     let config = super::mapping(&args.config)?;
-    let planner = match Planner::try_new(&config.targets, config.pipeline.delivery.gzip) {
-        Ok(planner) => planner,
-        Err(error) => {
-            say(&Chain(&error).to_string());
-            return None;
-        }
-    };
     let preview = Preview {
-        explainer: Explainer::new(&config.pipeline),
-        planner,
+        explainer: super::explainer(&config)?,
         bodies: if args.pretty { Bodies::Pretty } else { Bodies::Exact },
         json: args.json,
         tally: Tally::default(),
@@ -122,9 +112,10 @@ impl Preview {
         let explanation = self.explainer.explain(record);
         self.tally.count(&explanation.fate);
         if self.json {
-            print(&show::json(record, &explanation, &self.planner));
+            print(&show::json(record, &explanation, &self.explainer));
         } else {
-            print(&format!("{}\n", show::text(record, &explanation, &self.planner, self.bodies)));
+            let text = show::text(record, &explanation, &self.explainer, self.bodies);
+            print(&format!("{text}\n"));
         }
     }
 

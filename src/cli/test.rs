@@ -40,7 +40,7 @@ pub(super) fn test(args: &TestArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    let explainer = Explainer::new(&config.pipeline);
+    let Some(explainer) = super::explainer(&config) else { return Exit::Usage };
     let failed = cases.iter().filter(|case| !passes(case, &explainer)).count();
     print(&format!("{} passed, {failed} failed", cases.len() - failed));
     if failed == 0 { Exit::Success } else { Exit::Failure }

@@ -50,7 +50,16 @@ pub(super) const TARGET: SectionKeys = SectionKeys {
 };
 pub(super) const ROUTE: SectionKeys = SectionKeys {
     section: "routes[]",
-    keys: &["name", "topics", "format", "when", "metric_event", "metric", "segment_member"],
+    keys: &[
+        "name",
+        "topics",
+        "format",
+        "before",
+        "when",
+        "metric_event",
+        "metric",
+        "segment_member",
+    ],
 };
 pub(super) const METRIC_EVENT: SectionKeys = SectionKeys {
     section: "routes[].metric_event",

@@ -12,7 +12,7 @@ use super::raw::{Entry, Value};
 use super::section::{Section, check_name, entries, is_key_character, items, scalar};
 use super::segment;
 use super::service::check_topic;
-use crate::model::change::Format;
+use crate::model::change::{BeforePolicy, Format, Reading};
 use crate::pipeline::route::settings::{
     Field, MetricEventSettings, OperationSettings, RouteSettings,
 };
@@ -47,13 +47,13 @@ fn route<'a>(
     let section = Section::open(review, Some(item), item.at().clone(), keys::ROUTE);
     let name = name(&section, names);
     let topics = topics(&section, surroundings.dead_letter_topic);
-    let format = format(&section);
+    let reading = reading(&section);
     let when = section.text("when").map(|text| condition(review, text));
     let operation = operation(&section, surroundings.targets);
     Some(RouteSettings {
         name: name?,
         topics,
-        format: format?,
+        reading: reading?,
         when: when.flatten(),
         operation: operation?,
     })
@@ -98,6 +98,17 @@ fn topics(section: &Section<'_>, dead_letter_topic: &str) -> Vec<String> {
         topics.push(topic.text.clone());
     }
     topics
+}
+
+fn reading(section: &Section<'_>) -> Option<Reading> {
+    let format = format(section);
+    let options = BeforePolicy::ALL.map(|policy| (policy.as_str(), policy));
+    let before = section.choice("before", &options).unwrap_or_default();
+    if section.get("before").is_some() && matches!(format, Some(Format::Json | Format::Maxwell)) {
+        let problem = "has no meaning for this format, which invents nothing";
+        section.review.mistake(&section.at("before"), problem, "remove it");
+    }
+    Some(Reading { format: format?, before })
 }
 
 fn format(section: &Section<'_>) -> Option<Format> {

@@ -1,18 +1,16 @@
 //! Looks at Kafka beside the pipeline: what its group has committed, and the dead letters.
 //!
 //! Dead letters are read while they come, because their topic forgets beyond 5 MiB like any other.
-//! The consumer never joins the group, so the pipeline does not notice it.
+//! The reader never joins the group, so the pipeline does not notice it.
 //!
 //! # Invariants
 //! - B1: `letters_complete` is judged after the commits beside it were read: when all records are
 //!   committed, and it holds, then no dead letter is missing.
-//! - B2: no `TopicPartitionList` outlives the function that made it: one that does makes dropping
-//!   the consumer hang for ever.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -22,8 +20,10 @@ use tokio_util::sync::CancellationToken;
 use super::broker::{ORDERS, PARTITIONS};
 use super::evidence::Letter;
 use super::manifest::Place;
-use crate::kafka::connection::{KafkaLog, client_config};
+use crate::kafka::connection::KafkaLog;
+use crate::kafka::reader::{Next, Reader};
 use crate::kafka::settings::KafkaSettings;
+use crate::model::record::Partition;
 use crate::runtime::tasks::TaskSet;
 
 /// Between two looks at the commits; short against the time a window of the generator lasts.
@@ -43,7 +43,7 @@ pub(super) struct Seen {
 
 /// The observing thread's belongings.
 struct Observer {
-    consumer: BaseConsumer<KafkaLog>,
+    reader: Reader,
     letters_topic: String,
     /// The next dead letter to be read.
     next_letter: i64,
@@ -66,20 +66,15 @@ pub(super) fn start(
     tasks: &TaskSet,
     stop: CancellationToken,
 ) -> Result<Arc<Mutex<Seen>>, KafkaError> {
-    let mut config = client_config(settings);
-    config
-        .set("group.id", &settings.group_id)
-        .set("group.protocol", "classic")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", "earliest")
+    let properties = [
+        ("auto.offset.reset", "earliest"),
         // Answers to other questions wait behind an idle fetch.
-        .set("fetch.wait.max.ms", "10");
+        ("fetch.wait.max.ms", "10"),
+    ];
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let consumer: BaseConsumer<KafkaLog> = config.create_with_context(KafkaLog::default())?;
-    assign(&consumer, &letters_topic)?;
-    let mut observer =
-        Observer { consumer, letters_topic, next_letter: 0, seen: Arc::clone(&seen) };
+    let mut reader = Reader::new(settings, KafkaLog::default(), &properties)?;
+    reader.assign(&Partition::new(letters_topic.as_str(), 0), Offset::Beginning)?;
+    let mut observer = Observer { reader, letters_topic, next_letter: 0, seen: Arc::clone(&seen) };
     tasks.spawn_blocking("observer", move || {
         while !stop.is_cancelled() {
             observer.read_letters();
@@ -92,26 +87,20 @@ pub(super) fn start(
     Ok(seen)
 }
 
-fn assign(consumer: &BaseConsumer<KafkaLog>, topic: &str) -> Result<(), KafkaError> {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, Offset::Beginning)?;
-    consumer.assign(&list)
-}
-
 // === impl Observer ===
 
 impl Observer {
     fn read_letters(&mut self) {
         let until = Instant::now() + LOOK;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            match self.consumer.poll(left) {
-                Some(Ok(message)) => {
+            match self.reader.next(left) {
+                Ok(Next::Record(message)) => {
                     self.next_letter = message.offset() + 1;
                     let letter = letter_of(&message);
                     self.seen.lock().unwrap_or_else(PoisonError::into_inner).letters.push(letter);
                 }
-                Some(Err(error)) => tracing::debug!(%error, "dead letters cannot be read"),
-                None => {}
+                Ok(Next::End | Next::Late) => {}
+                Err(error) => tracing::debug!(%error, "dead letters cannot be read"),
             }
         }
     }
@@ -119,7 +108,7 @@ impl Observer {
     /// Reads the commits first and the end of the dead letters after them (B1).
     fn look(&self) -> Result<(), KafkaError> {
         let committed = self.committed()?;
-        let (_, end) = self.consumer.fetch_watermarks(&self.letters_topic, 0, PATIENCE)?;
+        let (_, end) = self.reader.consumer().fetch_watermarks(&self.letters_topic, 0, PATIENCE)?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.committed = committed;
         seen.letters_complete = self.next_letter >= end;
@@ -131,7 +120,7 @@ impl Observer {
         for partition in 0..PARTITIONS {
             list.add_partition(ORDERS, partition);
         }
-        let answer = self.consumer.committed_offsets(list, PATIENCE)?;
+        let answer = self.reader.consumer().committed_offsets(list, PATIENCE)?;
         // Before the first commit it is `Invalid`.
         let next = |partition| answer.find_partition(ORDERS, partition)?.offset().to_raw();
         Ok((0..PARTITIONS).map(|partition| next(partition).unwrap_or(0).max(0)).collect())

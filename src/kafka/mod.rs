@@ -4,6 +4,7 @@
 
 pub mod connection;
 pub mod message;
+pub mod reader;
 pub mod settings;
 pub mod startup;
 pub mod tail;

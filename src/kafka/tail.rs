@@ -1,23 +1,22 @@
 //! Reads the last records of a topic, for a person who wants to see some.
 //!
 //! # Invariants
-//! - L1: the consumer is assigned its partitions and never subscribes or commits, so the group of
-//!   the service is not disturbed and nothing of its progress changes.
-//! - L2: every partition is read up to where it ended at the beginning, so that a busy topic ends.
+//! - L3: every partition is read up to where it ended at the beginning, so that a busy topic ends.
 //!
-//! Not here: what the records become (`preview`).
+//! Not here: how the group is left alone (`reader`), what the records become (`preview`).
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::{Message, Offset};
 use tokio::time::Instant;
 
-use super::connection::{KafkaLog, client_config};
+use super::connection::KafkaLog;
 use super::message::owned;
+use super::reader::{Next, Reader, timed_out};
 use super::settings::KafkaSettings;
 use crate::model::record::{OwnedRecord, Partition};
 
@@ -59,43 +58,35 @@ pub enum TailError {
 
 /// Reads the last records, by partition and offset. Blocks; run it on a thread that may.
 pub fn read(settings: &KafkaSettings, tail: &Tail) -> Result<Vec<OwnedRecord>, TailError> {
-    let (consumer, log) = connect(settings)?;
+    let (mut reader, log) = connect(settings)?;
     let mut records = Vec::new();
-    for number in partitions(&consumer, &log, settings, tail)? {
+    for number in partitions(&reader, &log, settings, tail)? {
         let partition = Partition::new(tail.topic.as_str(), number);
-        let read = last_of(&consumer, &partition, tail.last)
+        let read = last_of(&mut reader, &partition, tail.last)
             .map_err(|source| TailError::Read { partition, source });
         records.extend(read?);
     }
     Ok(records)
 }
 
-fn connect(settings: &KafkaSettings) -> Result<(BaseConsumer<KafkaLog>, KafkaLog), TailError> {
+fn connect(settings: &KafkaSettings) -> Result<(Reader, KafkaLog), TailError> {
     let log = KafkaLog::default();
-    let mut config = client_config(settings);
-    config
-        // A group id is demanded of every consumer; this one never joins.
-        .set("group.id", &settings.group_id)
-        .set("group.protocol", "classic")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        .set("allow.auto.create.topics", "false")
-        .set("isolation.level", "read_committed")
+    let properties = [
         // Retention may take the first record between the question and the read.
-        .set("auto.offset.reset", "earliest")
-        .set("enable.partition.eof", "true")
-        .set("fetch.wait.max.ms", "100");
-    let consumer = config.create_with_context(log.clone()).map_err(TailError::Properties)?;
-    Ok((consumer, log))
+        ("auto.offset.reset", "earliest"),
+        ("fetch.wait.max.ms", "100"),
+    ];
+    let reader = Reader::new(settings, log.clone(), &properties).map_err(TailError::Properties)?;
+    Ok((reader, log))
 }
 
 fn partitions(
-    consumer: &BaseConsumer<KafkaLog>,
+    reader: &Reader,
     log: &KafkaLog,
     settings: &KafkaSettings,
     tail: &Tail,
 ) -> Result<Vec<i32>, TailError> {
-    let started = Instant::now();
+    let (consumer, started) = (reader.consumer(), Instant::now());
     let mut numbers = loop {
         // `poll` serves the callbacks that tell why a connection fails.
         if let Some(Err(error)) = consumer.poll(Duration::ZERO) {
@@ -131,15 +122,16 @@ fn partitions(
 }
 
 fn last_of(
-    consumer: &BaseConsumer<KafkaLog>,
+    reader: &mut Reader,
     partition: &Partition,
     last: usize,
 ) -> Result<VecDeque<OwnedRecord>, KafkaError> {
-    let (low, high) = consumer.fetch_watermarks(&partition.topic, partition.number, REQUEST)?;
+    let Partition { topic, number } = partition;
+    let (low, high) = reader.consumer().fetch_watermarks(topic, *number, REQUEST)?;
     let mut stretch = i64::try_from(last).unwrap_or(i64::MAX);
     loop {
         let start = high.saturating_sub(stretch).max(low);
-        let records = stretch_of(consumer, partition, start, high, last)?;
+        let records = stretch_of(reader, partition, start, high, last)?;
         if records.len() >= last || start <= low {
             return Ok(records);
         }
@@ -149,7 +141,7 @@ fn last_of(
 
 /// Reads from `start` up to `end`, and keeps the last records.
 fn stretch_of(
-    consumer: &BaseConsumer<KafkaLog>,
+    reader: &mut Reader,
     partition: &Partition,
     start: i64,
     end: i64,
@@ -159,42 +151,20 @@ fn stretch_of(
     if start >= end || last == 0 {
         return Ok(records);
     }
-    assign(consumer, partition, start)?;
-    let mut waiting_since = Instant::now();
-    let read = loop {
-        match consumer.poll(Duration::from_millis(200)) {
-            Some(Ok(message)) if message.offset() >= end => break Ok(records),
-            Some(Ok(message)) => {
+    reader.assign(partition, Offset::Offset(start))?;
+    loop {
+        match reader.next(PATIENCE)? {
+            Next::Record(message) if message.offset() < end => {
                 if records.len() == last {
                     records.pop_front();
                 }
                 records.push_back(owned(&message, partition));
-                waiting_since = Instant::now();
                 if message.offset() + 1 >= end {
-                    break Ok(records);
+                    return Ok(records);
                 }
             }
-            Some(Err(KafkaError::PartitionEOF(number))) if number == partition.number => {
-                break Ok(records);
-            }
-            Some(Err(error)) if waiting_since.elapsed() > PATIENCE => break Err(error),
-            None if waiting_since.elapsed() > PATIENCE => {
-                break Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
-            }
-            Some(Err(_)) | None => {}
+            Next::Record(_) | Next::End => return Ok(records),
+            Next::Late => return Err(timed_out()),
         }
-    };
-    consumer.unassign()?;
-    read
-}
-
-/// Keeps the list inside, so that it is gone before the consumer is (it would hang the drop).
-fn assign(
-    consumer: &BaseConsumer<KafkaLog>,
-    partition: &Partition,
-    offset: i64,
-) -> Result<(), KafkaError> {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(offset))?;
-    consumer.assign(&list)
+    }
 }

@@ -34,6 +34,37 @@ pub enum Format {
     Auto,
 }
 
+/// How far a route believes what Debezium writes as the row it was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BeforePolicy {
+    /// All of it from connectors that demand whole rows of their database, else the key.
+    #[default]
+    Auto,
+    /// All of it: somebody has seen to that.
+    Full,
+    /// The columns of the record's key.
+    KeyOnly,
+}
+
+/// How a route reads a topic's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reading {
+    pub format: Format,
+    pub before: BeforePolicy,
+}
+
+/// How much of the row as it was is in `before`. A column that is not there may have held anything,
+/// unless it is told otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BeforeExtent {
+    #[default]
+    Whole,
+    /// The columns that an update changed; the others were as they are.
+    Changed,
+    /// What the record's key names; the rest may have been invented and has been taken out.
+    Key,
+}
+
 /// A decoded record. The documents are JSON texts of complete values.
 #[derive(Debug, Clone, Copy)]
 pub struct Change<'a> {
@@ -41,9 +72,9 @@ pub struct Change<'a> {
     pub op: Op,
     /// The record carried no value; only the key is known.
     pub tombstone: bool,
-    /// The row as it was: all of it, or what the source tells of it. Maxwell tells of an update only
-    /// the columns that changed, Debezium of a delete perhaps only the key.
+    /// The row as it was, as far as the source tells and the route believes.
     pub before: Option<&'a str>,
+    pub before_extent: BeforeExtent,
     pub after: Option<&'a str>,
     /// The record's key, when it is JSON.
     pub key: Option<&'a str>,
@@ -109,6 +140,21 @@ impl Format {
     }
 }
 
+// === impl BeforePolicy ===
+
+impl BeforePolicy {
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Full, Self::KeyOnly];
+
+    /// The word used for it in configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Full => "full",
+            Self::KeyOnly => "key_only",
+        }
+    }
+}
+
 // === impl Change ===
 
 impl<'a> Change<'a> {
@@ -119,6 +165,7 @@ impl<'a> Change<'a> {
             op,
             tombstone: false,
             before: None,
+            before_extent: BeforeExtent::Whole,
             after: None,
             key: None,
             source: None,

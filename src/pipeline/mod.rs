@@ -28,3 +28,5 @@ pub mod path;
 pub mod route;
 pub mod settings;
 pub mod source;
+#[cfg(test)]
+mod tests;

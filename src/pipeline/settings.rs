@@ -102,7 +102,8 @@ impl PipelineSettings {
 
     /// The formats in use, for the log line at start.
     pub fn formats(&self) -> Vec<&'static str> {
-        let used = |format: &Format| self.routes.iter().any(|route| route.format == *format);
+        let used =
+            |format: &Format| self.routes.iter().any(|route| route.reading.format == *format);
         Format::ALL.iter().filter(|format| used(format)).map(|format| format.as_str()).collect()
     }
 }

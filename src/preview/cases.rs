@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - T1: whatever is sent for a record, or refuses it, must be expected; a route that filters it need
-//!   be named only where the reason matters.
+//!   be named only where the reason matters. What is refused before anything is sent is one refusal;
+//!   what single operations come to is expected of each.
 //!
 //! Not here: how expectations are written (`config::cases`).
 
@@ -90,25 +91,32 @@ fn actual(case: &Case, explanation: &Explanation) -> Vec<Value> {
                     actual.push(json!({ "route": route, "filtered": reason.as_str() }));
                 }
             }
-            made @ (Made::Event(_) | Made::Operations(_))
-                if explanation.fate == Fate::Delivered =>
-            {
-                let said = words::of_made(made).into_iter();
-                actual.extend(said.map(|(word, said)| json!({ "route": route, word: said })));
+            made @ (Made::Event(_) | Made::Operations(_)) if explanation.fate.sends() => {
+                actual.extend(words::of_made(made).into_iter().map(|said| match said.refusal {
+                    None => json!({ "route": route, said.word: said.content }),
+                    Some(refusal) => refused(case, Some(route), refusal.reason),
+                }));
             }
             Made::Event(_) | Made::Operations(_) | Made::Refused(_) => {}
         }
     }
-    if let Fate::Refused(refusal) = &explanation.fate {
-        let is_open =
-            |it: &Expected| it.route.is_none() && matches!(it.what, Expectation::Refused(_));
-        let mut object = Map::from_iter([("refused".to_owned(), refusal.reason.as_str().into())]);
-        if let (Some(route), false) = (&refusal.route, case.expected.iter().any(is_open)) {
-            object.insert("route".to_owned(), route.as_str().into());
-        }
-        actual.push(Value::Object(object));
+    // What refuses a single operation is told where that is.
+    if let Fate::Refused(refusal) = &explanation.fate
+        && !explanation.fate.sends()
+    {
+        actual.push(refused(case, refusal.route.as_deref(), refusal.reason));
     }
     actual
+}
+
+/// A refusal, without its route where the case leaves that open.
+fn refused(case: &Case, route: Option<&str>, reason: RefusalReason) -> Value {
+    let is_open = |it: &Expected| it.route.is_none() && matches!(it.what, Expectation::Refused(_));
+    let mut object = Map::from_iter([("refused".to_owned(), reason.as_str().into())]);
+    if let (Some(route), false) = (route, case.expected.iter().any(is_open)) {
+        object.insert("route".to_owned(), route.into());
+    }
+    Value::Object(object)
 }
 
 fn difference(expected: &[Value], actual: &[Value]) -> String {

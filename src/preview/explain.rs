@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - E1: the fate, its refusal and the metric events are those of `pipeline::path` for a record that
-//!   comes alone.
+//!   comes alone, and of `pipeline::deliver` where no answer is needed to tell.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::plan::{Planned, Planner};
+use crate::launchdarkly::settings::{ClientError, TargetSettings};
 use crate::model::batch::{EventBatch, TargetId};
 use crate::model::operation::Operation;
 use crate::model::outcome::{FilterReason, Refusal, RefusalReason, Stage};
@@ -28,6 +30,7 @@ use crate::pipeline::settings::{BatchSettings, PipelineSettings, Unmatched};
 #[derive(Debug)]
 pub struct Explainer {
     router: Router,
+    planner: Planner,
     batch: BatchSettings,
     unmatched: Unmatched,
     /// Batches that are cut at once have no age.
@@ -40,8 +43,10 @@ pub struct Explanation {
     pub fate: Fate,
     /// The routes of its topic, in the configuration's order.
     pub routes: Vec<RouteOutcome>,
-    /// Its metric events, one batch for each target; empty unless it is delivered.
+    /// Its metric events, one batch for each target; empty unless something is sent.
     pub batches: Vec<EventBatch>,
+    /// What would be sent.
+    pub requests: Vec<Planned>,
 }
 
 /// How the record as a whole would end.
@@ -49,7 +54,8 @@ pub struct Explanation {
 pub enum Fate {
     Delivered,
     Filtered,
-    /// It becomes a dead letter, and nothing of it is sent.
+    /// It becomes a dead letter. Nothing of it is sent, unless a single operation cannot be: the
+    /// others have then gone their way.
     Refused(Refusal),
     /// No route names its topic, so it is never read.
     Unread,
@@ -68,9 +74,16 @@ pub struct RouteOutcome {
 pub enum Made {
     /// The event's JSON.
     Event(Bytes),
-    Operations(Vec<Operation>),
+    Operations(Vec<Intended>),
     Filtered(FilterReason),
     Refused(Refusal),
+}
+
+/// An operation, and what becomes of the record where it cannot be sent.
+#[derive(Debug)]
+pub struct Intended {
+    pub operation: Operation,
+    pub refusal: Option<Refusal>,
 }
 
 /// A record on its way through its routes.
@@ -87,18 +100,28 @@ struct Walk<'a> {
 // === impl Explainer ===
 
 impl Explainer {
-    pub fn new(settings: &PipelineSettings) -> Self {
-        Self {
+    pub fn try_new(
+        settings: &PipelineSettings,
+        targets: &[TargetSettings],
+    ) -> Result<Self, ClientError> {
+        Ok(Self {
             router: Router::compile(&settings.routes),
+            planner: Planner::try_new(targets, settings.delivery.gzip)?,
             batch: settings.batch,
             unmatched: settings.unmatched,
             now: Instant::now(),
-        }
+        })
+    }
+
+    /// The name of a target.
+    pub fn target(&self, outcome: &RouteOutcome) -> &str {
+        self.planner.target(outcome)
     }
 
     pub fn explain(&self, record: &OwnedRecord) -> Explanation {
         let Some(routes) = self.router.topic(&record.partition.topic) else {
-            return Explanation { fate: Fate::Unread, routes: Vec::new(), batches: Vec::new() };
+            let (routes, batches, requests) = (Vec::new(), Vec::new(), Vec::new());
+            return Explanation { fate: Fate::Unread, routes, batches, requests };
         };
         let open =
             routes.targets().map(|(target, of)| (target, OpenBatch::new(self.batch, target, of)));
@@ -121,8 +144,8 @@ impl Explainer {
 
 impl Walk<'_> {
     fn take_group(&mut self, group: &FormatGroup) {
-        let record = self.record;
-        let change = match decode(group.format, &record) {
+        let (record, mut room) = (self.record, String::new());
+        let change = match decode(group.reading, &record, &mut room) {
             Ok(Decoded::Change(change)) => change,
             Ok(Decoded::Filtered(reason)) => {
                 self.has_row = false;
@@ -156,7 +179,10 @@ impl Walk<'_> {
                         open.body().get(before + 1..).unwrap_or_default(),
                     ))
                 }
-                Ok(Routed::Operations) => Made::Operations(operations),
+                Ok(Routed::Operations) => {
+                    let intended = |operation| Intended { operation, refusal: None };
+                    Made::Operations(operations.into_iter().map(intended).collect())
+                }
                 Ok(Routed::Filtered(reason)) => Made::Filtered(reason),
                 Err(RouteError { reason, detail }) => {
                     let refusal = refusal(Stage::Route, Some(&route.name), reason, detail);
@@ -179,8 +205,8 @@ impl Walk<'_> {
 
     fn end(mut self, record: &OwnedRecord, explainer: &Explainer) -> Explanation {
         self.outcomes.sort_by_key(|outcome| outcome.id.0);
-        let fate = self.fate(explainer.unmatched);
-        let mut batches = Vec::new();
+        let mut fate = self.fate(explainer.unmatched);
+        let (mut batches, mut requests) = (Vec::new(), Vec::new());
         if fate == Fate::Delivered {
             for open in self.open.values_mut().filter(|open| open.has_unsealed()) {
                 let full = open.seal(&self.record, explainer.now);
@@ -189,8 +215,35 @@ impl Walk<'_> {
                     cut.of(record.partition.clone(), Epoch::default(), Fence::default())
                 }));
             }
+            let events = |batch| explainer.planner.plan_events(batch, &self.outcomes);
+            requests.extend(batches.iter().filter_map(events));
+            if let Some(refusal) = self.plan_operations(&explainer.planner, &mut requests) {
+                fate = Fate::Refused(refusal);
+            }
         }
-        Explanation { fate, routes: self.outcomes, batches }
+        Explanation { fate, routes: self.outcomes, batches, requests }
+    }
+
+    /// Gives the first refusal among the operations.
+    fn plan_operations(
+        &mut self,
+        planner: &Planner,
+        requests: &mut Vec<Planned>,
+    ) -> Option<Refusal> {
+        let mut first = None;
+        for RouteOutcome { route, made, .. } in &mut self.outcomes {
+            let Made::Operations(operations) = made else { continue };
+            for intended in operations {
+                match planner.plan_operation(&intended.operation, route) {
+                    Ok(planned) => requests.extend(planned),
+                    Err(refusal) => {
+                        first.get_or_insert_with(|| refusal.clone());
+                        intended.refusal = Some(refusal);
+                    }
+                }
+            }
+        }
+        first
     }
 
     fn fate(&self, unmatched: Unmatched) -> Fate {
@@ -212,6 +265,17 @@ impl Walk<'_> {
             refused(RefusalReason::Unmatched, "no route's `when` holds")
         } else {
             Fate::Filtered
+        }
+    }
+}
+
+impl Fate {
+    /// Whether anything may be sent for the record.
+    pub fn sends(&self) -> bool {
+        match self {
+            Self::Delivered => true,
+            Self::Refused(refusal) => refusal.stage == Stage::Deliver,
+            Self::Filtered | Self::Unread => false,
         }
     }
 }

@@ -6,7 +6,8 @@
 //! prints it all, and [`cases`] compares it with what somebody expects.
 //!
 //! Decoding, mapping and the requests are the service's own code; what is repeated here is the
-//! order in which they meet a record, and a test holds it against [`crate::pipeline::path`].
+//! order in which they meet a record, and tests hold it against [`crate::pipeline::path`] and against
+//! what becomes of the same records in a running service. What LaunchDarkly would answer is not known.
 //!
 //! Not here: where records and configuration come from (`cli`, `kafka`, `config`).
 

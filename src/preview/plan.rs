@@ -1,4 +1,4 @@
-//! Makes the requests that a record would lead to, if it came alone.
+//! Makes the requests that a record would lead to, if it came alone, or tells why there can be none.
 //!
 //! Alone, because what else is in a batch depends on what else is in the topic: the events and the
 //! members in a larger request are the same, only its payload ID is another.
@@ -8,19 +8,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::explain::{Explanation, Fate, Made, RouteOutcome};
+use super::explain::{Made, RouteOutcome};
 use crate::launchdarkly::answer::ApiError;
-use crate::launchdarkly::definition::{self, PatchKind, PatchOp};
+use crate::launchdarkly::definition::{PatchKind, PatchOp};
 use crate::launchdarkly::events::{BodyCompression, EventsClient};
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::launchdarkly::rest::RestClient;
 use crate::launchdarkly::segments::SegmentsClient;
 use crate::launchdarkly::settings::{ClientError, TargetSettings};
 use crate::launchdarkly::view::RequestView;
+use crate::model::batch::EventBatch;
 use crate::model::operation::{
     Intent, Member, MetricBatch, MetricChange, MetricIntent, Operation, SegmentBatch, SegmentChange,
 };
-use crate::pipeline::deliver::{definitions, segments};
+use crate::model::outcome::Refusal;
+use crate::pipeline::deliver::{definitions, refused, segments};
 
 /// The pointer to the field of a metric that takes it out of use.
 const ARCHIVED: &str = "/archived";
@@ -49,11 +51,11 @@ pub struct Planned {
     pub target: String,
     /// When it is made, if not always.
     pub condition: Option<&'static str>,
-    /// The request, or why there cannot be one: the record would then become a dead letter.
-    pub request: Result<RequestView, String>,
+    pub request: RequestView,
 }
 
-type Step = (Option<&'static str>, Result<RequestView, String>);
+/// A request and when it is made, if not always.
+type Step = (Option<&'static str>, RequestView);
 
 // === impl Planner ===
 
@@ -77,52 +79,53 @@ impl Planner {
         self.targets.get(outcome.target.0).map_or("", |target| target.name.as_str())
     }
 
-    /// The requests of a record; none unless it is delivered.
-    pub fn plan(&self, explanation: &Explanation) -> Vec<Planned> {
-        if explanation.fate != Fate::Delivered {
-            return Vec::new();
-        }
-        let mut planned = Vec::new();
-        for batch in &explanation.batches {
-            let Some(target) = self.targets.get(batch.target.0) else { continue };
-            let of_batch = |outcome: &&RouteOutcome| {
-                outcome.target == batch.target && matches!(outcome.made, Made::Event(_))
-            };
-            let routes = explanation.routes.iter().filter(of_batch);
-            let id = batch.payload_id(&target.name);
-            planned.push(Planned {
-                routes: routes.map(|outcome| Arc::clone(&outcome.route)).collect(),
-                target: target.name.clone(),
-                condition: None,
-                request: told(target.events.describe(batch.to_json(), id)),
-            });
-        }
-        for outcome in &explanation.routes {
-            let Some(target) = self.targets.get(outcome.target.0) else { continue };
-            let Made::Operations(operations) = &outcome.made else { continue };
-            let steps = operations.iter().flat_map(|operation| target.steps(operation));
-            planned.extend(steps.map(|(condition, request)| Planned {
-                routes: vec![Arc::clone(&outcome.route)],
-                target: target.name.clone(),
-                condition,
-                request,
-            }));
-        }
-        planned
+    /// The request for a batch of metric events, which are of these routes.
+    pub fn plan_events(&self, batch: &EventBatch, routes: &[RouteOutcome]) -> Option<Planned> {
+        let target = self.targets.get(batch.target.0)?;
+        let its = |outcome: &&RouteOutcome| {
+            outcome.target == batch.target && matches!(outcome.made, Made::Event(_))
+        };
+        let id = batch.payload_id(&target.name);
+        Some(Planned {
+            routes: routes.iter().filter(its).map(|it| Arc::clone(&it.route)).collect(),
+            target: target.name.clone(),
+            condition: None,
+            // What stands in it is checked where it is mapped; only the address could be wrong, and
+            // the configuration has tried that.
+            request: target.events.describe(batch.to_json(), id).ok()?,
+        })
+    }
+
+    /// The requests for an operation.
+    ///
+    /// # Errors
+    /// What its record's dead letter tells: there can be no request.
+    pub fn plan_operation(
+        &self,
+        operation: &Operation,
+        route: &Arc<str>,
+    ) -> Result<Vec<Planned>, Refusal> {
+        let (Operation::Segment(SegmentChange { target, .. })
+        | Operation::Metric(MetricChange { target, .. })) = operation;
+        let Some(target) = self.targets.get(target.0) else { return Ok(Vec::new()) };
+        let steps = match operation {
+            Operation::Segment(change) => target.segment_steps(change),
+            Operation::Metric(change) => target.metric_steps(change),
+        };
+        let planned = |(condition, request)| Planned {
+            routes: vec![Arc::clone(route)],
+            target: target.name.clone(),
+            condition,
+            request,
+        };
+        Ok(steps?.into_iter().map(planned).collect())
     }
 }
 
 // === impl Target ===
 
 impl Target {
-    fn steps(&self, operation: &Operation) -> Vec<Step> {
-        match operation {
-            Operation::Segment(change) => self.segment_steps(change),
-            Operation::Metric(change) => self.metric_steps(change),
-        }
-    }
-
-    fn segment_steps(&self, change: &SegmentChange) -> Vec<Step> {
+    fn segment_steps(&self, change: &SegmentChange) -> Result<Vec<Step>, Refusal> {
         let part = Member(change.member.clone());
         let batch = SegmentBatch {
             target: change.target,
@@ -131,41 +134,58 @@ impl Target {
             name: change.name.clone(),
             intents: vec![Intent { part, intent: change.membership, slots: Vec::new() }],
         };
+        let mut steps = Vec::new();
         let writes =
             segments::writes_of(&self.segments, &batch, &segments::changes_of(&batch.intents));
-        let writes = writes.iter().map(|write| (None, told(self.segments.describe(write))));
-        let creation = segments::creation_of(&batch).map(|spec| {
+        for write in &writes {
+            self.add(&mut steps, None, self.segments.describe(write), refused::of_member)?;
+        }
+        if let Some(spec) = segments::creation_of(&batch) {
             let when = "when the segment does not exist; then the request above again";
-            (Some(when), told(self.segments.describe_create(&spec)))
-        });
-        writes.chain(creation).collect()
+            let creation = self.segments.describe_create(&spec);
+            self.add(&mut steps, Some(when), creation, refused::of_member)?;
+        }
+        Ok(steps)
     }
 
-    fn metric_steps(&self, change: &MetricChange) -> Vec<Step> {
+    fn metric_steps(&self, change: &MetricChange) -> Result<Vec<Step>, Refusal> {
         let MetricChange { target, key, intent } = change;
         let (metric, intent) = (Arc::clone(key), intent.clone());
         let batch = MetricBatch { target: *target, metric, intent, slots: Vec::new() };
-        let desired = definitions::desired(&batch);
-        let read = (None, told(self.metrics.describe_get(key)));
-        match batch.intent {
+        if let Some(refusal) = refused::of_invalid(&batch, &self.name) {
+            return Err(refusal);
+        }
+        let (when, write) = match batch.intent {
             MetricIntent::Archive => {
                 let op =
                     PatchOp { op: PatchKind::Replace, path: ARCHIVED.into(), value: true.into() };
-                let archive = told(self.metrics.describe_patch(key, &[op]));
-                vec![read, (Some("when it exists and is not archived"), archive)]
+                let archive = self.metrics.describe_patch(key, &[op]);
+                ("when it exists and is not archived", archive)
             }
             MetricIntent::Upsert(_) => {
-                let create = match definition::validate(&desired) {
-                    Ok(()) => told(self.metrics.describe_create(&desired)),
-                    Err(error) => Err(error.to_string()),
-                };
-                let when = "when it does not exist; otherwise a patch of what differs from this";
-                vec![read, (Some(when), create)]
+                let create = self.metrics.describe_create(&definitions::desired(&batch));
+                ("when it does not exist; otherwise a patch of what differs from this", create)
             }
-        }
+        };
+        let mut steps = Vec::new();
+        let read = self.metrics.describe_get(key);
+        self.add(&mut steps, None, read, refused::of_metric)?;
+        self.add(&mut steps, Some(when), write, refused::of_metric)?;
+        Ok(steps)
     }
-}
 
-fn told(view: Result<RequestView, ApiError>) -> Result<RequestView, String> {
-    view.map_err(|error| error.detail)
+    /// Adds a request, or gives what it comes to that it cannot be made.
+    fn add(
+        &self,
+        steps: &mut Vec<Step>,
+        when: Option<&'static str>,
+        request: Result<RequestView, ApiError>,
+        refusal_of: fn(ApiError, &str) -> Option<Refusal>,
+    ) -> Result<(), Refusal> {
+        match request {
+            Ok(view) => steps.push((when, view)),
+            Err(error) => refusal_of(error, &self.name).map_or(Ok(()), Err)?,
+        }
+        Ok(())
+    }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::explain::{Explanation, Fate, Made, RouteOutcome};
-use super::plan::{Planned, Planner};
-use super::words;
+use super::explain::{Explainer, Explanation, Fate, Made, RouteOutcome};
+use super::plan::Planned;
+use super::words::{self, Said};
 use crate::launchdarkly::view::RequestView;
 use crate::model::outcome::Refusal;
 use crate::model::record::OwnedRecord;
@@ -38,18 +38,18 @@ pub struct Tally {
 pub fn text(
     record: &OwnedRecord,
     explanation: &Explanation,
-    planner: &Planner,
+    explainer: &Explainer,
     bodies: Bodies,
 ) -> String {
-    let mut requests = planner.plan(explanation);
+    let mut requests: Vec<&Planned> = explanation.requests.iter().collect();
     let mut lines = vec![format!("{}@{}", record.partition, record.offset)];
     for outcome in &explanation.routes {
-        lines.extend(route_lines(outcome, &explanation.fate, planner));
+        lines.extend(route_lines(outcome, &explanation.fate, explainer));
         let (its, others) = requests
             .into_iter()
             .partition(|planned| planned.routes.first() == Some(&outcome.route));
         requests = others;
-        for planned in &its {
+        for planned in its {
             lines.extend(request_lines(planned, &outcome.route, bodies));
         }
     }
@@ -60,21 +60,32 @@ pub fn text(
     lines.join("\n")
 }
 
-fn route_lines(outcome: &RouteOutcome, fate: &Fate, planner: &Planner) -> Vec<String> {
+fn route_lines(outcome: &RouteOutcome, fate: &Fate, explainer: &Explainer) -> Vec<String> {
     let RouteOutcome { route, made, .. } = outcome;
-    let target = planner.target(outcome);
+    let target = explainer.target(outcome);
     match made {
         Made::Event(_) | Made::Operations(_) => {
-            let would = if *fate == Fate::Delivered { "delivered" } else { "would be delivered" };
-            let of_word = |(word, said)| format!("  {route}: {would} to {target} as {word} {said}");
-            words::of_made(made).into_iter().map(of_word).collect()
+            let would = if fate.sends() { "delivered" } else { "would be delivered" };
+            let of_said = |Said { word, content, refusal }: Said<'_>| match refusal {
+                None => vec![format!("  {route}: {would} to {target} as {word} {content}")],
+                Some(refusal) => {
+                    let mut lines = vec![format!("  {route}: not sent: {word} {content}")];
+                    lines.extend(refusal_lines(route, refusal));
+                    lines
+                }
+            };
+            words::of_made(made).into_iter().flat_map(of_said).collect()
         }
         Made::Filtered(reason) => vec![format!("  {route}: filtered: {}", reason.as_str())],
-        Made::Refused(refusal) => vec![
-            format!("  {route}: refused: {}: {}", refusal.reason.as_str(), refusal.detail),
-            format!("    remedy: {}", refusal.reason.remedy()),
-        ],
+        Made::Refused(refusal) => refusal_lines(route, refusal),
     }
+}
+
+fn refusal_lines(route: &str, refusal: &Refusal) -> Vec<String> {
+    vec![
+        format!("  {route}: refused: {}: {}", refusal.reason.as_str(), refusal.detail),
+        format!("    remedy: {}", refusal.reason.remedy()),
+    ]
 }
 
 fn request_lines(planned: &Planned, route: &Arc<str>, bodies: Bodies) -> Vec<String> {
@@ -87,10 +98,7 @@ fn request_lines(planned: &Planned, route: &Arc<str>, bodies: Bodies) -> Vec<Str
     if let Some(condition) = planned.condition {
         lines.push(format!("    ({condition})"));
     }
-    match &planned.request {
-        Ok(view) => lines.extend(view_lines(view, bodies)),
-        Err(why) => lines.push(format!("    cannot be sent, a dead letter: {why}")),
-    }
+    lines.extend(view_lines(&planned.request, bodies));
     lines
 }
 
@@ -122,11 +130,16 @@ fn fate_lines(explanation: &Explanation) -> Vec<String> {
             let reason = refusal.reason.as_str();
             let mut lines = Vec::new();
             let is_told = |outcome: &RouteOutcome| matches!(outcome.made, Made::Refused(_));
-            if !explanation.routes.iter().any(is_told) {
+            let sends = explanation.fate.sends();
+            if !sends && !explanation.routes.iter().any(is_told) {
                 lines.push(format!("  refused: {reason}: {}", refusal.detail));
                 lines.push(format!("    remedy: {}", refusal.reason.remedy()));
             }
-            let why = "what one route refuses is sent by none";
+            let why = if sends {
+                "whatever else it leads to is sent"
+            } else {
+                "what one route refuses is sent by none"
+            };
             lines.push(format!("  => a dead letter with reason {reason}; {why}"));
             lines
         }
@@ -134,15 +147,15 @@ fn fate_lines(explanation: &Explanation) -> Vec<String> {
 }
 
 /// Prints a record for a program: a JSON object in one line.
-pub fn json(record: &OwnedRecord, explanation: &Explanation, planner: &Planner) -> String {
-    let routes = explanation.routes.iter().map(|outcome| route_json(outcome, planner));
+pub fn json(record: &OwnedRecord, explanation: &Explanation, explainer: &Explainer) -> String {
+    let routes = explanation.routes.iter().map(|outcome| route_json(outcome, explainer));
     let mut object = Map::from_iter([
         ("topic".to_owned(), Value::from(&*record.partition.topic)),
         ("partition".to_owned(), record.partition.number.into()),
         ("offset".to_owned(), record.offset.into()),
         ("outcome".to_owned(), explanation.fate.as_str().into()),
         ("routes".to_owned(), routes.collect()),
-        ("requests".to_owned(), planner.plan(explanation).iter().map(planned_json).collect()),
+        ("requests".to_owned(), explanation.requests.iter().map(planned_json).collect()),
     ]);
     if let Fate::Refused(refusal) = &explanation.fate {
         object.insert("refusal".to_owned(), refusal_json(refusal));
@@ -150,13 +163,16 @@ pub fn json(record: &OwnedRecord, explanation: &Explanation, planner: &Planner) 
     Value::Object(object).to_string()
 }
 
-fn route_json(outcome: &RouteOutcome, planner: &Planner) -> Value {
-    let (route, target) = (&*outcome.route, planner.target(outcome));
+fn route_json(outcome: &RouteOutcome, explainer: &Explainer) -> Value {
+    let (route, target) = (&*outcome.route, explainer.target(outcome));
     match &outcome.made {
         Made::Event(_) | Made::Operations(_) => {
             let becomes = words::of_made(&outcome.made);
-            let becomes: Value =
-                becomes.into_iter().map(|(word, said)| json!({ word: said })).collect();
+            let of = |Said { word, content, refusal }: Said<'_>| match refusal {
+                None => json!({ word: content }),
+                Some(refusal) => json!({ word: content, "refused": refusal_json(refusal) }),
+            };
+            let becomes: Value = becomes.into_iter().map(of).collect();
             json!({ "route": route, "target": target, "becomes": becomes })
         }
         Made::Filtered(reason) => {
@@ -181,19 +197,13 @@ fn refusal_json(refusal: &Refusal) -> Value {
 fn planned_json(planned: &Planned) -> Value {
     let routes: Vec<&str> = planned.routes.iter().map(|route| &**route).collect();
     let Planned { target, condition, .. } = planned;
-    match &planned.request {
-        Ok(RequestView { method, url, headers, body }) => {
-            let headers: Map<String, Value> =
-                headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-            json!({
-                "routes": routes, "target": target, "condition": condition, "method": method,
-                "url": url, "headers": headers, "body": body,
-            })
-        }
-        Err(why) => {
-            json!({ "routes": routes, "target": target, "condition": condition, "error": why })
-        }
-    }
+    let RequestView { method, url, headers, body } = &planned.request;
+    let headers: Map<String, Value> =
+        headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    json!({
+        "routes": routes, "target": target, "condition": condition, "method": method, "url": url,
+        "headers": headers, "body": body,
+    })
 }
 
 // === impl Fate ===

@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
-use super::explain::{Explainer, Explanation, Fate, Made, RouteOutcome};
+use super::explain::{Explainer, Explanation, Fate, Intended, Made};
 use super::plan::Planner;
 use super::{input, words};
 use crate::config::Config;
+use crate::launchdarkly::view::RequestView;
 use crate::model::batch::{EventBatch, TargetId};
 use crate::model::operation::{KeyedBatch, LaneKey, MetricChange, MetricIntent, Operation};
-use crate::model::outcome::Refusal;
+use crate::model::outcome::{Refusal, RefusalReason};
 use crate::model::progress::Committed;
 use crate::model::record::OwnedRecord;
 use crate::pipeline::path::{Outlets, Path};
-use crate::pipeline::route::RouteId;
 use crate::pipeline::settings::PipelineSettings;
 use crate::pipeline::source::Intake;
 use crate::telemetry::metrics::Metrics;
@@ -111,7 +111,7 @@ fn assert_agree(explained: &Explanation, done: &Done, what: &str) {
     if explained.fate == Fate::Delivered {
         for outcome in &explained.routes {
             if let Made::Operations(operations) = &outcome.made {
-                lanes.extend(operations.iter().map(|operation| format!("{:?}", operation.lane())));
+                lanes.extend(operations.iter().map(|its| format!("{:?}", its.operation.lane())));
             }
         }
     }
@@ -131,7 +131,7 @@ fn the_explanation_is_what_the_path_does() {
     let (mut seen, mut offset) = ([0; 4], 0);
     for format in ["debezium", "debezium_flat", "json"] {
         let config = Config::parse(&ROUTES.replace("FORMAT", format), "t.yaml", &|_| None).unwrap();
-        let explainer = Explainer::new(&config.pipeline);
+        let explainer = Explainer::try_new(&config.pipeline, &config.targets).unwrap();
         for file in fs::read_dir(fixtures).unwrap() {
             let file = file.unwrap().path();
             if file.extension().is_none_or(|extension| extension != "jsonl") {
@@ -155,26 +155,22 @@ fn the_explanation_is_what_the_path_does() {
     assert!(seen.iter().all(|count| *count > 20), "every kind of fate is met: {seen:?}");
 }
 
-/// A planned request's condition, and the request in one line.
-type Step = (Option<&'static str>, Result<String, String>);
+/// How a metric's definition is said, and what it would lead to: requests, or a refusal.
+type OfMetric = (Value, Result<Vec<(Option<&'static str>, String)>, Refusal>);
 
-/// How a metric's definition is said, and what it would lead to.
-fn of_metric(intent: MetricIntent) -> (Value, Vec<Step>) {
+fn of_metric(intent: MetricIntent) -> OfMetric {
     let config = Config::parse(&ROUTES.replace("FORMAT", "json"), "t.yaml", &|_| None).unwrap();
     let change = MetricChange { target: TargetId(1), key: "m".into(), intent };
-    let made = Made::Operations(vec![Operation::Metric(change)]);
-    let said = words::of_made(&made).remove(0).1;
-    let outcome = RouteOutcome { id: RouteId(0), route: "m".into(), target: TargetId(1), made };
-    let explanation =
-        Explanation { fate: Fate::Delivered, routes: vec![outcome], batches: Vec::new() };
+    let operation = Operation::Metric(change);
     let planner = Planner::try_new(&config.targets, true).unwrap();
-    let planned = planner.plan(&explanation).into_iter().map(|planned| {
-        let line = planned
-            .request
-            .map(|view| format!("{} {} {}", view.method, view.url, view.body.unwrap_or_default()));
-        (planned.condition, line)
+    let planned = planner.plan_operation(&operation, &"m".into()).map(|planned| {
+        let line = |view: RequestView| {
+            format!("{} {} {}", view.method, view.url, view.body.unwrap_or_default())
+        };
+        planned.into_iter().map(|planned| (planned.condition, line(planned.request))).collect()
     });
-    (said, planned.collect())
+    let made = Made::Operations(vec![Intended { operation, refusal: None }]);
+    (words::of_made(&made).remove(0).content, planned)
 }
 
 #[test]
@@ -185,17 +181,19 @@ fn a_metric_is_read_and_then_made_or_archived() {
     let Value::Object(fields) = fields else { panic!("an object") };
     let (said, steps) = of_metric(MetricIntent::Upsert(fields.clone()));
     assert_eq!((&said["event_key"], &said["key"]), (&json!("e"), &json!("m")));
-    assert_eq!(steps[0], (None, Ok(format!("GET {url}/m "))));
+    let steps = steps.unwrap();
+    assert_eq!(steps[0], (None, format!("GET {url}/m ")));
     let body = r#"{"eventKey":"e","isNumeric":false,"key":"m","kind":"custom"}"#;
-    assert_eq!(steps[1].1, Ok(format!("POST {url} {body}")), "without what a patch alone may set");
+    assert_eq!(steps[1].1, format!("POST {url} {body}"), "without what a patch alone may set");
 
     let (said, steps) = of_metric(MetricIntent::Archive);
     assert_eq!(said, json!({ "key": "m", "archived": true }));
     let patch = r#"[{"op":"replace","path":"/archived","value":true}]"#;
-    assert_eq!(steps[1].1, Ok(format!("PATCH {url}/m {patch}")));
+    assert_eq!(steps.unwrap()[1].1, format!("PATCH {url}/m {patch}"));
 
     let mut incomplete = fields;
     incomplete.remove("eventKey");
-    let (_, steps) = of_metric(MetricIntent::Upsert(incomplete));
-    assert!(steps[1].1.as_ref().unwrap_err().contains("event_key"), "{steps:?}");
+    let refusal = of_metric(MetricIntent::Upsert(incomplete)).1.unwrap_err();
+    assert_eq!(refusal.reason, RefusalReason::InvalidDefinition);
+    assert!(refusal.detail.contains("event_key"), "{refusal:?}");
 }

@@ -10,11 +10,12 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::explain::Made;
+use super::explain::{Intended, Made};
 use crate::launchdarkly::definition::Field;
 use crate::model::operation::{
     MemberList, Membership, MetricChange, MetricIntent, Operation, SegmentChange,
 };
+use crate::model::outcome::Refusal;
 
 /// The members of an event as it is sent, and their words in the configuration.
 const EVENT: &[(&str, &str)] = &[
@@ -25,11 +26,28 @@ const EVENT: &[(&str, &str)] = &[
     ("data", "data"),
 ];
 
-/// What a route made: the operation's word with its content, one for each operation.
-pub fn of_made(made: &Made) -> Vec<(&'static str, Value)> {
+/// One thing that a route made.
+#[derive(Debug)]
+pub struct Said<'a> {
+    /// The operation's word.
+    pub word: &'static str,
+    /// What it holds.
+    pub content: Value,
+    /// Why it cannot be sent.
+    pub refusal: Option<&'a Refusal>,
+}
+
+/// What a route made, one for each operation.
+pub fn of_made(made: &Made) -> Vec<Said<'_>> {
     match made {
-        Made::Event(json) => vec![("metric_event", event(json))],
-        Made::Operations(operations) => operations.iter().map(operation).collect(),
+        Made::Event(json) => {
+            vec![Said { word: "metric_event", content: event(json), refusal: None }]
+        }
+        Made::Operations(operations) => {
+            let said = |intended: &'_ Intended| operation(&intended.operation);
+            let all = operations.iter().map(|it| (said(it), it.refusal.as_ref()));
+            all.map(|((word, content), refusal)| Said { word, content, refusal }).collect()
+        }
         Made::Filtered(_) | Made::Refused(_) => Vec::new(),
     }
 }

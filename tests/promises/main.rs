@@ -7,6 +7,7 @@
 mod support;
 
 mod p1_one_outcome;
+mod p1_preview;
 mod p2_dead_letters;
 mod p2_kafka_faults;
 mod p2_nothing_lost;

@@ -33,6 +33,7 @@ fn config(bootstrap: &str, topic: &str, url: &str) -> String {
   - name: plans
     topics: [{topic}]
     format: debezium
+    before: full
     segment_member:
       target: production
       segment: $.row.plan
@@ -42,6 +43,7 @@ fn config(bootstrap: &str, topic: &str, url: &str) -> String {
   - name: vips
     topics: [{topic}]
     format: debezium
+    before: full
     segment_member:
       target: production
       segment: vips

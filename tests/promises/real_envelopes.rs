@@ -1,5 +1,5 @@
 //! Records that Debezium wrote for a real PostgreSQL drive all three operations, and what LaunchDarkly
-//! ends with is what the tables ended with.
+//! ends with is what the tables ended with. What Debezium made up of deleted rows ends as dead letters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::debezium::{final_state, fixture};
 use crate::support::kafka::{KafkaCluster, NewRecord, unique_name};
 use crate::support::launchdarkly::LaunchDarkly;
+use crate::support::oracle::header;
 use crate::support::service::{Service, orders_config};
 use crate::support::wait::eventually;
 
@@ -53,6 +54,15 @@ fn config(bootstrap: &str, prefix: &str, url: &str) -> String {
       context: {{ user: $.row.customer_id }}
       time: $.row.created_at
       data: {{ id: $.row.id, paid: $.row.paid }}
+  # Would count for customer 0: PostgreSQL tells only the key of a deleted row.
+  - name: cancelled
+    topics: [{prefix}.orders]
+    format: debezium
+    when: op == "delete"
+    metric_event:
+      target: production
+      key: order-cancelled
+      context: {{ user: $.row.customer_id }}
 "#
     );
     let whole = orders_config(bootstrap, prefix, &unique_name("group"), url);
@@ -151,5 +161,11 @@ async fn what_postgresql_ended_with_is_what_launchdarkly_ends_with() {
     let ended = service.stop().await;
     assert!(ended.status.success(), "{}", ended.log);
     let letters = kafka.read_all(&format!("{prefix}.dead")).await;
-    assert!(letters.is_empty(), "{:?}", letters.first().map(|letter| &letter.headers));
+    assert_eq!(letters.len(), 2, "orders 102 and 103 were deleted");
+    for letter in &letters {
+        assert_eq!(header(letter, "ldsink.route"), "cancelled");
+        assert_eq!(header(letter, "ldsink.reason"), "missing_field");
+        let detail = header(letter, "ldsink.detail");
+        assert!(detail.contains("set `before: full` on the route"), "{detail}");
+    }
 }

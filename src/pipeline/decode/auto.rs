@@ -13,63 +13,55 @@
 //! means. Here it is a delete by its key. Where it only follows a Debezium or Maxwell delete it
 //! repeats that delete: without effect on a set, and metric events leave tombstones out anyway.
 
-use super::connect::{key_payload, payload};
+use super::before::Belief;
+use super::connect::{document, unwrapped};
 use super::debezium::op_of;
 use super::maxwell::{Kind, kind_of};
-use super::members::{Members, members};
+use super::members::Members;
 use super::{
     DecodeError, Decoded, debezium, debezium_flat, delete_by_key, json, json_key, maxwell,
 };
 use crate::model::change::Format;
 use crate::model::record::Record;
 
-/// What formats are told by. Those of a wrapper come first.
-const SIGNS: [&str; 11] = [
-    "schema",
-    "payload",
-    "op",
-    "before",
-    "after",
-    "source",
-    "__op",
-    "__deleted",
-    "type",
-    "data",
-    "database",
-];
+/// What formats are told by.
+const SIGNS: [&str; 9] =
+    ["op", "before", "after", "source", "__op", "__deleted", "type", "data", "database"];
 
-pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
+pub(super) fn decode<'a>(
+    record: &Record<'a>,
+    belief: Belief<'a>,
+) -> Result<Decoded<'a>, DecodeError> {
     let Some(value) = record.value else {
-        return Ok(delete_by_key(record, json_key(record).map(key_payload)));
+        return Ok(delete_by_key(record, json_key(record).map(unwrapped)));
     };
     match std::str::from_utf8(value).map_or(Format::Json, format_of) {
-        Format::Debezium => debezium::decode(record),
-        Format::DebeziumFlat => debezium_flat::decode(record),
+        Format::Debezium => debezium::decode(record, belief),
+        Format::DebeziumFlat => debezium_flat::decode(record, belief),
         Format::Maxwell => maxwell::decode(record),
         Format::Json | Format::Auto => json::decode(record),
     }
 }
 
-/// The format of a value. What is not even JSON is left to the `json` decoder to refuse.
+/// The format of a value. What is not even JSON is left to the decoders to refuse.
 fn format_of(text: &str) -> Format {
-    // How Connect's JSON converter writes the tombstone of a flattened delete.
-    if text.trim_ascii() == "null" {
-        return Format::DebeziumFlat;
-    }
-    let Ok(signs) = members(text, &SIGNS) else { return Format::Json };
-    let [schema, inner, ..] = signs.found;
-    let Some(inner) = payload(schema, inner, signs.count) else {
-        return told_by(&signs).unwrap_or(Format::Json);
-    };
-    // Only Connect wraps, and Maxwell does not run in it.
-    match members(inner, &SIGNS).ok().and_then(|signs| told_by(&signs)) {
-        Some(Format::Debezium) => Format::Debezium,
-        _ => Format::DebeziumFlat,
+    match document(text, &SIGNS) {
+        // How Connect's JSON converter writes the tombstone of a flattened delete.
+        Ok(None) => Format::DebeziumFlat,
+        Ok(Some(signs)) => match told_by(&signs.members) {
+            // Only Connect wraps, and Maxwell does not run in it.
+            Some(Format::Debezium) if signs.is_wrapped => Format::Debezium,
+            _ if signs.is_wrapped => Format::DebeziumFlat,
+            told => told.unwrap_or(Format::Json),
+        },
+        // A wrapper around something else than a row.
+        Err(_) if unwrapped(text) != text => Format::DebeziumFlat,
+        Err(_) => Format::Json,
     }
 }
 
 fn told_by(signs: &Members<'_, { SIGNS.len() }>) -> Option<Format> {
-    let [_, _, op, before, after, source, flat_op, deleted, kind, data, database] = signs.found;
+    let [op, before, after, source, flat_op, deleted, kind, data, database] = signs.found;
     if op.and_then(op_of).is_some() && before.or(after).or(source).is_some() {
         return Some(Format::Debezium);
     }
@@ -102,6 +94,7 @@ mod tests {
             (r#"{"schema":{},"payload":{"id":1,"__op":"c"}}"#, Format::DebeziumFlat),
             (r#"{"schema":{},"payload":{"id":1}}"#, Format::DebeziumFlat),
             (r#"{"schema":{},"payload":null}"#, Format::DebeziumFlat),
+            (r#"{"schema":{},"payload":7}"#, Format::DebeziumFlat),
             (
                 r#"{"schema":{},"payload":{"database":"d","type":"table-drop"}}"#,
                 Format::DebeziumFlat,
@@ -139,9 +132,11 @@ mod tests {
                 value: None,
                 headers: &NoHeaders,
             };
-            let Decoded::Change(change) = decode(&record).unwrap() else { panic!("filtered") };
+            let Decoded::Change(change) = decode(&record, Belief::full()).unwrap() else {
+                panic!("filtered")
+            };
             assert_eq!((change.op, change.tombstone, change.row()), (Op::Delete, true, row));
-            let keyless = decode(&Record { key: None, ..record }).unwrap();
+            let keyless = decode(&Record { key: None, ..record }, Belief::full()).unwrap();
             assert!(matches!(keyless, Decoded::Filtered(FilterReason::Tombstone)));
         }
     }

@@ -9,25 +9,48 @@
 
 use super::members::{Members, members};
 
-/// The document within, when an object of `count` members with these two is a wrapper.
-pub(super) fn payload<'a>(
-    schema: Option<&str>,
-    payload: Option<&'a str>,
-    count: usize,
-) -> Option<&'a str> {
-    let schema = schema.filter(|schema| schema.starts_with('{') || *schema == "null");
-    payload.filter(|_| schema.is_some() && count == 2)
+/// A document that was looked into, taken out of its wrapper if it had one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Document<'a, const N: usize> {
+    pub(super) text: &'a str,
+    pub(super) members: Members<'a, N>,
+    pub(super) is_wrapped: bool,
 }
 
-/// The fields of a key that may be wrapped like the value.
-pub(super) fn key_payload(key: &str) -> &str {
-    match members(key, &["schema", "payload"]) {
-        Ok(Members { found: [schema, inner], count }) => {
-            payload(schema, inner, count).unwrap_or(key)
-        }
-        // A key may be any JSON; only an object can be a wrapper.
-        Err(_) => key,
+/// Reads a document and finds members of it by their names. `None` when it is null, with or without
+/// a wrapper: so the converter writes a tombstone when it is told of a schema.
+///
+/// # Errors
+/// The text, or what it wraps, is not one JSON object.
+pub(super) fn document<'a, const N: usize>(
+    text: &'a str,
+    names: &[&str; N],
+) -> Result<Option<Document<'a, N>>, serde_json::Error> {
+    let text = text.trim_ascii();
+    if text == "null" {
+        return Ok(None);
     }
+    let outer = members(text, names)?;
+    match wrapped(&outer) {
+        None => Ok(Some(Document { text, members: outer, is_wrapped: false })),
+        Some("null") => Ok(None),
+        Some(text) => {
+            let members = members(text, names)?;
+            Ok(Some(Document { text, members, is_wrapped: true }))
+        }
+    }
+}
+
+/// What is in a wrapper, or the text itself: a key may be wrapped like the value, and be any JSON.
+pub(super) fn unwrapped(key: &str) -> &str {
+    members(key, &[]).ok().and_then(|members| wrapped(&members)).unwrap_or(key)
+}
+
+/// The document within, when an object with these members is a wrapper.
+fn wrapped<'a, const N: usize>(members: &Members<'a, N>) -> Option<&'a str> {
+    let [schema, payload] = members.wrapper;
+    let schema = schema.filter(|schema| schema.starts_with('{') || *schema == "null");
+    payload.filter(|_| schema.is_some() && members.count == 2)
 }
 
 #[cfg(test)]
@@ -41,7 +64,7 @@ mod tests {
             (r#"{"payload":7,"schema":{"type":"int32"}}"#, "7"),
             (r#"{"schema":null,"payload":{"id":9}}"#, r#"{"id":9}"#),
         ] {
-            assert_eq!(key_payload(key), fields);
+            assert_eq!(unwrapped(key), fields);
         }
         for key in [
             r#"{"id":1,"schema":{},"payload":{}}"#,
@@ -50,7 +73,7 @@ mod tests {
             "7",
             "[]",
         ] {
-            assert_eq!(key_payload(key), key);
+            assert_eq!(unwrapped(key), key);
         }
     }
 }

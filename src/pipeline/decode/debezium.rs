@@ -2,17 +2,14 @@
 //!
 //! With `schemas.enable=true` the envelope is the `payload` beside a `schema` that is often three
 //! times as long; the schema is skipped, never parsed. A delete comes as two records, the `d`
-//! envelope and a tombstone with the same key: only the first one acts. Its `before` is true as far as
-//! the database was told to keep it: with PostgreSQL's default `REPLICA IDENTITY` only the key is, and
-//! Debezium fills the columns that cannot be null with zeros, false and empty texts.
+//! envelope and a tombstone with the same key: only the first one acts. How much of `before` is true
+//! depends on the database (`before`).
 //!
 //! Format: <https://debezium.io/documentation/reference/stable/connectors/postgresql.html>.
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny};
-use serde_json::value::RawValue;
-
-use super::connect::key_payload;
+use super::before::Belief;
+use super::connect::{document, unwrapped};
+use super::members::members;
 use super::{DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, text_of};
 use crate::model::change::{Change, Op, Placeholder};
 use crate::model::outcome::FilterReason;
@@ -29,73 +26,48 @@ pub(super) const UNAVAILABLE: Placeholder = Placeholder {
 };
 
 /// The members of an envelope, and those that tell Debezium's own records from one.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    op: Option<&'a RawValue>,
-    #[serde(borrow)]
-    before: Option<&'a RawValue>,
-    #[serde(borrow)]
-    after: Option<&'a RawValue>,
-    #[serde(borrow)]
-    source: Option<&'a RawValue>,
-    ts_ms: Option<IgnoredAny>,
-    /// With `id`: a record of the transaction topic.
-    status: Option<IgnoredAny>,
-    id: Option<IgnoredAny>,
-    #[serde(rename = "tableChanges")]
-    table_changes: Option<IgnoredAny>,
-    ddl: Option<IgnoredAny>,
-    /// With `id`: a record of the notification topic.
-    aggregate_type: Option<IgnoredAny>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    payload: Payload<'a>,
-}
+const MEMBERS: [&str; 10] = [
+    "op",
+    "before",
+    "after",
+    "source",
+    "ts_ms",
+    // With `id`: a record of the transaction topic.
+    "status",
+    "id",
+    "tableChanges",
+    "ddl",
+    // With `id`: a record of the notification topic.
+    "aggregate_type",
+];
 
-/// What stands beside the schema block, if there is one.
-#[derive(Default)]
-enum Payload<'a> {
-    #[default]
-    Absent,
-    Null,
-    Envelope(Box<Envelope<'a>>),
-}
+/// The members that are there and not null.
+struct Envelope<'a>([Option<&'a str>; MEMBERS.len()]);
 
-pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
-    let Some(value) = record.value else {
-        return Ok(Decoded::Filtered(FilterReason::Tombstone));
-    };
-    let text = text_of(value)?;
-    let outer: Option<Envelope<'a>> = serde_json::from_str(text).map_err(|e| invalid_json(&e))?;
-    let Some(outer) = outer else {
-        return Ok(Decoded::Filtered(FilterReason::Tombstone));
-    };
-    match outer.payload {
-        Payload::Absent => interpret(record, &outer, json_key(record)),
-        Payload::Null => Ok(Decoded::Filtered(FilterReason::Tombstone)),
-        Payload::Envelope(ref inner) => interpret(record, inner, json_key(record)),
-    }
-}
-
-fn interpret<'a>(
+pub(super) fn decode<'a>(
     record: &Record<'a>,
-    envelope: &Envelope<'a>,
-    key: Option<&'a str>,
+    belief: Belief<'a>,
 ) -> Result<Decoded<'a>, DecodeError> {
-    let Some(op) = envelope.op else {
-        return if envelope.is_housekeeping() {
+    let text = record.value.map(text_of).transpose()?;
+    let found = text.map(|text| document(text, &MEMBERS)).transpose();
+    let Some(envelope) = found.map_err(|e| invalid_json(&e))?.flatten() else {
+        return Ok(Decoded::Filtered(FilterReason::Tombstone));
+    };
+    let members = envelope.members.found.map(|member| member.filter(|json| *json != "null"));
+    let [op, before, after, source, ..] = members;
+    let Some(op) = op else {
+        return if Envelope(members).is_housekeeping() {
             Ok(Decoded::Filtered(FilterReason::Housekeeping))
         } else {
             Err(not_an_envelope("it has no `op`"))
         };
     };
-    let op = op_of(op.get())
-        .ok_or_else(|| not_an_envelope(&format!("its `op` is {}", excerpt(op.get()))))?;
+    let op = op_of(op).ok_or_else(|| not_an_envelope(&format!("its `op` is {}", excerpt(op))))?;
     let change = Change {
-        before: envelope.before.map(RawValue::get),
-        after: envelope.after.map(RawValue::get),
-        key: key.map(key_payload),
-        source: envelope.source.map(RawValue::get),
+        before,
+        after,
+        key: json_key(record).map(unwrapped),
+        source,
         unavailable: Some(&UNAVAILABLE),
         ..Change::new(*record, op)
     };
@@ -105,9 +77,13 @@ fn interpret<'a>(
             Err(not_an_envelope(&format!("a {} without `after`", op.as_str())))
         }
         Op::Create | Op::Update | Op::Snapshot | Op::Upsert | Op::Delete => {
-            Ok(Decoded::Change(change))
+            Ok(Decoded::Change(belief.of(change, || connector(source?), |_| false)))
         }
     }
+}
+
+fn connector(source: &str) -> Option<&str> {
+    members(source, &["connector"]).ok()?.found.into_iter().next().flatten()
 }
 
 /// The operation that a letter stands for, as JSON text. Also `__op` of flattened records.
@@ -127,22 +103,18 @@ fn not_an_envelope(what: &str) -> DecodeError {
     invalid_envelope("a Debezium envelope", what)
 }
 
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Payload<'a>, D::Error> {
-    let inner = Option::<Box<Envelope<'a>>>::deserialize(from)?;
-    Ok(inner.map_or(Payload::Null, Payload::Envelope))
-}
-
 // === impl Envelope ===
 
 impl Envelope<'_> {
     /// Recognises heartbeat, transaction and schema-change records, which share the connector's
     /// topics when a route subscribes by pattern or by prefix.
     fn is_housekeeping(&self) -> bool {
-        let rowless = self.before.is_none() && self.after.is_none();
-        let transaction = self.status.is_some() && self.id.is_some();
-        let schema_change = self.table_changes.is_some() || self.ddl.is_some();
-        let heartbeat = self.ts_ms.is_some() && self.source.is_none();
-        let notification = self.aggregate_type.is_some() && self.id.is_some();
+        let [_, before, after, source, ts_ms, status, id, table_changes, ddl, aggregate] = self.0;
+        let rowless = before.is_none() && after.is_none();
+        let transaction = status.is_some() && id.is_some();
+        let schema_change = table_changes.is_some() || ddl.is_some();
+        let heartbeat = ts_ms.is_some() && source.is_none();
+        let notification = aggregate.is_some() && id.is_some();
         rowless && (transaction || schema_change || heartbeat || notification)
     }
 }
@@ -165,7 +137,7 @@ mod tests {
     }
 
     fn change<'a>(record: &Record<'a>) -> Change<'a> {
-        match decode(record).unwrap() {
+        match decode(record, Belief::full()).unwrap() {
             Decoded::Change(change) => change,
             Decoded::Filtered(reason) => panic!("filtered: {reason:?}"),
         }
@@ -226,7 +198,7 @@ mod tests {
                 FilterReason::Housekeeping,
             ),
         ] {
-            match decode(&record("{}", value)) {
+            match decode(&record("{}", value), Belief::full()) {
                 Ok(Decoded::Filtered(found)) => assert_eq!(found, reason, "{value:?}"),
                 other => panic!("{value:?}: {other:?}"),
             }
@@ -242,7 +214,7 @@ mod tests {
             ("[]", "expects"),
             ("{", "EOF"),
         ] {
-            let error = decode(&record("{}", Some(value))).unwrap_err();
+            let error = decode(&record("{}", Some(value)), Belief::full()).unwrap_err();
             assert!(error.detail.contains(said), "{value}: {}", error.detail);
         }
     }

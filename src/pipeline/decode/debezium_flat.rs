@@ -6,7 +6,8 @@
 //! connector's `delete.tombstone.handling.mode`, and all of them are understood:
 //! - `tombstone` (the default): nothing but the key and no value. Connect's JSON converter also
 //!   writes that as the text `null` or as a `null` payload.
-//! - `rewrite`: the row as it was, with `__deleted` true.
+//! - `rewrite`: the row as it was, with `__deleted` true. Like an envelope's `before` it is true as
+//!   far as the database told (see `before`); the connector is known when `add.fields` has `connector`.
 //! - `rewrite-with-tombstone`: both; nothing in the tombstone tells that the delete was told
 //!   already, so it deletes once more, by the key.
 //!
@@ -17,9 +18,9 @@
 //!
 //! Format: <https://debezium.io/documentation/reference/stable/transformations/event-flattening.html>.
 
-use super::connect::{key_payload, payload};
+use super::before::Belief;
+use super::connect::{document, unwrapped};
 use super::debezium::{UNAVAILABLE, op_of};
-use super::members::{Members, members};
 use super::{
     DecodeError, Decoded, delete_by_key, excerpt, invalid_envelope, invalid_json, json_key, text_of,
 };
@@ -27,8 +28,11 @@ use crate::model::change::{Change, Op};
 use crate::model::outcome::FilterReason;
 use crate::model::record::Record;
 
-pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
-    let key = json_key(record).map(key_payload);
+pub(super) fn decode<'a>(
+    record: &Record<'a>,
+    belief: Belief<'a>,
+) -> Result<Decoded<'a>, DecodeError> {
+    let key = json_key(record).map(unwrapped);
     let text = record.value.map(text_of).transpose()?;
     let Some(row) = text.map(row_of).transpose()?.flatten() else {
         return Ok(delete_by_key(record, key));
@@ -37,37 +41,62 @@ pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError
     let change = Change { key, unavailable: Some(&UNAVAILABLE), ..Change::new(*record, op) };
     Ok(match op {
         Op::Truncate | Op::Message => Decoded::Filtered(FilterReason::NoRow),
-        Op::Delete => Decoded::Change(Change { before: Some(row.text), ..change }),
+        Op::Delete => {
+            let change = Change { before: Some(row.text), ..change };
+            Decoded::Change(belief.of(change, || row.connector, is_added))
+        }
         Op::Create | Op::Update | Op::Snapshot | Op::Upsert => {
             Decoded::Change(Change { after: Some(row.text), ..change })
         }
     })
 }
 
+/// What is looked for among the columns.
+const MEMBERS: [&str; 4] = ["__op", "__deleted", "__connector", "__source_connector"];
+
+/// What `add.fields` may add besides `op`: the envelope's own members, and what all connectors and
+/// PostgreSQL's tell of the source. A table's column cannot have such a name beside them.
+const ADDED: [&str; 17] = [
+    "op",
+    "deleted",
+    "ts_ms",
+    "ts_us",
+    "ts_ns",
+    "version",
+    "connector",
+    "name",
+    "snapshot",
+    "db",
+    "sequence",
+    "schema",
+    "table",
+    "txId",
+    "lsn",
+    "xmin",
+    "transaction_id",
+];
+
 /// A row, and what stands among its columns about the change.
 struct Row<'a> {
     text: &'a str,
     op: Option<&'a str>,
     deleted: Option<&'a str>,
+    connector: Option<&'a str>,
 }
 
 /// Finds the row in a value; `None` when the value is null.
 fn row_of(text: &str) -> Result<Option<Row<'_>>, DecodeError> {
-    let text = text.trim_ascii();
-    if text == "null" {
-        return Ok(None);
-    }
-    let Members { found: [schema, inner, op, deleted], count } =
-        members(text, &["schema", "payload", "__op", "__deleted"]).map_err(|e| invalid_json(&e))?;
-    match payload(schema, inner, count) {
-        None => Ok(Some(Row { text, op, deleted })),
-        Some("null") => Ok(None),
-        Some(text) => {
-            let Members { found: [op, deleted], .. } =
-                members(text, &["__op", "__deleted"]).map_err(|e| invalid_json(&e))?;
-            Ok(Some(Row { text, op, deleted }))
-        }
-    }
+    let found = document(text, &MEMBERS).map_err(|e| invalid_json(&e))?;
+    Ok(found.map(|row| {
+        let [op, deleted, connector, of_source] = row.members.found;
+        Row { text: row.text, op, deleted, connector: connector.or(of_source) }
+    }))
+}
+
+/// Whether a member is one that the transformation adds: `__lsn`, or `__source_lsn`.
+fn is_added(name: &str) -> bool {
+    let bare = name.strip_prefix("__").map(|name| name.strip_prefix("source_").unwrap_or(name));
+    bare.is_some_and(|bare| ADDED.contains(&bare))
 }
 
 // === impl Row ===
@@ -128,7 +157,7 @@ mod tests {
             let wrapped = format!(r#"{{"schema":{{"type":"struct"}},"payload":{row}}}"#);
             for value in [format!(" {row}\n"), wrapped] {
                 let record = record("{\"id\":1}", Some(&value));
-                let Decoded::Change(change) = decode(&record).unwrap() else {
+                let Decoded::Change(change) = decode(&record, Belief::full()).unwrap() else {
                     panic!("not a change: {value}");
                 };
                 assert_eq!((change.op, change.row()), (op, Some(&*row)), "{value}");
@@ -150,14 +179,14 @@ mod tests {
         ] {
             for key in ["{\"id\":9}", r#"{"schema":{"type":"struct"},"payload":{"id":9}}"#] {
                 let record = record(key, value);
-                let Decoded::Change(change) = decode(&record).unwrap() else {
+                let Decoded::Change(change) = decode(&record, Belief::full()).unwrap() else {
                     panic!("not a change: {value:?}");
                 };
                 assert!(change.tombstone);
                 assert_eq!((change.op, change.row()), (Op::Delete, Some("{\"id\":9}")));
             }
             for key in ["9", r#"{"schema":{"type":"int32"},"payload":9}"#, "order-9"] {
-                let filtered = decode(&record(key, value)).unwrap();
+                let filtered = decode(&record(key, value), Belief::full()).unwrap();
                 assert!(matches!(filtered, Decoded::Filtered(FilterReason::Tombstone)), "{key}");
             }
         }
@@ -169,7 +198,9 @@ mod tests {
             [r#"{"id":1,"schema":{"v":1},"payload":{"id":2}}"#, r#"{"schema":"a","payload":{}}"#]
         {
             let record = record("{}", Some(value));
-            let Decoded::Change(change) = decode(&record).unwrap() else { panic!("not a change") };
+            let Decoded::Change(change) = decode(&record, Belief::full()).unwrap() else {
+                panic!("not a change")
+            };
             assert_eq!(change.row(), Some(value));
         }
     }
@@ -178,7 +209,7 @@ mod tests {
     fn operations_without_a_row_are_filtered() {
         for op in ["t", "m"] {
             let value = format!(r#"{{"__op":"{op}"}}"#);
-            let filtered = decode(&record("{}", Some(&value))).unwrap();
+            let filtered = decode(&record("{}", Some(&value)), Belief::full()).unwrap();
             assert!(matches!(filtered, Decoded::Filtered(FilterReason::NoRow)), "{op}");
         }
     }
@@ -194,7 +225,7 @@ mod tests {
             ("{\"id\":", "EOF"),
             ("", "EOF"),
         ] {
-            let error = decode(&record("{}", Some(value))).unwrap_err();
+            let error = decode(&record("{}", Some(value)), Belief::full()).unwrap_err();
             assert!(error.detail.contains(said), "{value}: {}", error.detail);
         }
     }

@@ -15,7 +15,7 @@
 
 use super::members::{Members, members};
 use super::{DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, text_of};
-use crate::model::change::{Change, Op};
+use crate::model::change::{BeforeExtent, Change, Op};
 use crate::model::outcome::FilterReason;
 use crate::model::record::Record;
 
@@ -49,8 +49,10 @@ pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError
             (old.filter(|old| old.starts_with('{')), Some(data))
         }
     };
+    let before_extent = if op == Op::Update { BeforeExtent::Changed } else { BeforeExtent::Whole };
     Ok(Decoded::Change(Change {
         before,
+        before_extent,
         after,
         key: json_key(record),
         source: Some(text.trim_ascii()),

@@ -5,11 +5,16 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// What Connect's JSON converter calls the two parts of a wrapper, see `connect`.
+const WRAPPER: [&str; 2] = ["schema", "payload"];
+
 /// What an object holds under the names that were asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Members<'a, const N: usize> {
     /// The JSON texts, in the order of the names. Of a repeated member the last one counts.
     pub(super) found: [Option<&'a str>; N],
+    /// Its `schema` and its `payload`, which tell a wrapper.
+    pub(super) wrapper: [Option<&'a str>; 2],
     /// How many members the object has altogether.
     pub(super) count: usize,
 }
@@ -38,10 +43,15 @@ impl<'de, const N: usize> Visitor<'de> for Scan<'_, N> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Members { found: [None; N], count: 0 };
+        let mut members = Members { found: [None; N], wrapper: [None; 2], count: 0 };
         while let Some(name) = map.next_key_seed(Name(self.0))? {
             members.count += 1;
-            match name.and_then(|at| members.found.get_mut(at)) {
+            let place = match name {
+                Wanted::Own(at) => members.found.get_mut(at),
+                Wanted::Wrapper(at) => members.wrapper.get_mut(at),
+                Wanted::No => None,
+            };
+            match place {
                 Some(found) => *found = Some(map.next_value::<&RawValue>()?.get()),
                 None => {
                     map.next_value::<IgnoredAny>()?;
@@ -55,23 +65,32 @@ impl<'de, const N: usize> Visitor<'de> for Scan<'_, N> {
 /// Finds which of the names a member has, without copying it.
 struct Name<'n>(&'n [&'n str]);
 
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Option<usize>;
+/// Whose name it is, and which of them.
+enum Wanted {
+    Own(usize),
+    Wrapper(usize),
+    No,
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Option<usize>, D::Error> {
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Wanted;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Wanted, D::Error> {
         from.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for Name<'_> {
-    type Value = Option<usize>;
+    type Value = Wanted;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
-        Ok(self.0.iter().position(|wanted| *wanted == name))
+    fn visit_str<E>(self, name: &str) -> Result<Wanted, E> {
+        let at = |names: &[&str]| names.iter().position(|wanted| *wanted == name);
+        let own = at(self.0).map(Wanted::Own);
+        Ok(own.or_else(|| at(&WRAPPER).map(Wanted::Wrapper)).unwrap_or(Wanted::No))
     }
 }
 
@@ -81,9 +100,11 @@ mod tests {
 
     #[test]
     fn members_are_found_at_the_top_only_and_the_last_counts() {
-        let text = r#" {"b":{"a":0}, "a": [1, 2] ,"x":"{", "\u0062":null} "#;
+        let text = r#" {"b":{"a":0}, "a": [1, 2] ,"payload":"{", "\u0062":null} "#;
         let found = members(text, &["a", "b", "c"]).unwrap();
-        assert_eq!(found, Members { found: [Some("[1, 2]"), Some("null"), None], count: 4 });
+        let wrapper = [None, Some("\"{\"")];
+        let found_too = [Some("[1, 2]"), Some("null"), None];
+        assert_eq!(found, Members { found: found_too, wrapper, count: 4 });
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! Not here: which fields are read (`route`), what becomes of a refused record (`dead_letter`).
 
 mod auto;
+mod before;
 mod connect;
 mod debezium;
 mod debezium_flat;
@@ -19,7 +20,8 @@ mod members;
 
 use serde_json::value::RawValue;
 
-use crate::model::change::{Change, Format, Op};
+use self::before::Belief;
+use crate::model::change::{Change, Format, Op, Reading};
 use crate::model::outcome::{FilterReason, RefusalReason};
 use crate::model::record::Record;
 
@@ -39,14 +41,20 @@ pub struct DecodeError {
     pub detail: String,
 }
 
-/// Decodes a record in place: the change borrows from the record's bytes.
-pub fn decode<'a>(format: Format, record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
-    match format {
+/// Decodes a record in place: the change borrows from the record's bytes. `room` is for what is left
+/// of a document of which not everything is believed.
+pub fn decode<'a>(
+    reading: Reading,
+    record: &Record<'a>,
+    room: &'a mut String,
+) -> Result<Decoded<'a>, DecodeError> {
+    let belief = Belief { policy: reading.before, room };
+    match reading.format {
         Format::Json => json::decode(record),
-        Format::Debezium => debezium::decode(record),
-        Format::DebeziumFlat => debezium_flat::decode(record),
+        Format::Debezium => debezium::decode(record, belief),
+        Format::DebeziumFlat => debezium_flat::decode(record, belief),
         Format::Maxwell => maxwell::decode(record),
-        Format::Auto => auto::decode(record),
+        Format::Auto => auto::decode(record, belief),
     }
 }
 

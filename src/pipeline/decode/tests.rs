@@ -6,6 +6,7 @@ use proptest::prelude::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::change::{BeforeExtent, BeforePolicy};
 use crate::model::record::{NoHeaders, OwnedRecord, Partition};
 
 /// An operation with Debezium's and Maxwell's words for it.
@@ -129,13 +130,29 @@ fn read(text: Option<&str>) -> Value {
     text.map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
 }
 
+/// Decodes and believes everything.
+fn decode<'a>(format: Format, record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
+    believing(BeforePolicy::Full, format, record)
+}
+
+fn believing<'a>(
+    before: BeforePolicy,
+    format: Format,
+    record: &Record<'a>,
+) -> Result<Decoded<'a>, DecodeError> {
+    super::decode(Reading { format, before }, record, Box::leak(Box::default()))
+}
+
 /// Everything a mapping can see of what was decoded.
 fn seen(format: Format, record: &Record<'_>) -> String {
     match decode(format, record) {
         Ok(Decoded::Change(change)) => {
-            let Change { record: _, op, tombstone, before, after, key, source, unavailable } =
-                change;
-            format!("{op:?} {tombstone} {before:?} {after:?} {key:?} {source:?} {unavailable:?}")
+            let Change { record: _, op, tombstone, before, before_extent, .. } = change;
+            let Change { after, key, source, unavailable, .. } = change;
+            format!(
+                "{op:?} {tombstone} {before:?} {before_extent:?} {after:?} {key:?} {source:?} \
+                 {unavailable:?}"
+            )
         }
         other => format!("{other:?}"),
     }
@@ -212,6 +229,30 @@ proptest! {
             let value = meant.write(format);
             let record = record(Some(b"{\"id\":1}"), Some(&value));
             prop_assert_eq!(seen(Format::Auto, &record), seen(format, &record));
+        }
+    }
+
+    /// K1: whatever the row was, what is left of it is named by the key and holds the row's values.
+    #[test]
+    fn of_a_row_as_it_was_the_key_is_left(meant in meant(), key in row()) {
+        for format in [Format::Debezium, Format::DebeziumFlat] {
+            let (written, value) = (serde_json::to_vec(&key).unwrap(), meant.write(format));
+            let record = record(Some(&written), Some(&value));
+            let whole = decode(format, &record).unwrap();
+            let left = believing(BeforePolicy::KeyOnly, format, &record).unwrap();
+            let (Decoded::Change(whole), Decoded::Change(left)) = (whole, left) else {
+                return Err(proptest::test_runner::TestCaseError::fail(format.as_str()));
+            };
+            prop_assert_eq!((whole.after, whole.op), (left.after, left.op));
+            let Some(whole) = whole.before else {
+                prop_assert_eq!((left.before, left.before_extent), (None, BeforeExtent::Whole));
+                continue;
+            };
+            let mut whole = read(Some(whole));
+            whole.as_object_mut().unwrap().retain(|name, _| {
+                key.get(name).is_some() || name.starts_with("__")
+            });
+            prop_assert_eq!((read(left.before), left.before_extent), (whole, BeforeExtent::Key));
         }
     }
 }
@@ -327,5 +368,73 @@ fn what_postgresql_did_not_send_is_known_in_every_type() {
         let found = members::members(change.row().unwrap(), &names).unwrap().found;
         let absent = found.map(|json| placeholder.is_json(json.unwrap()));
         assert_eq!(absent, [true, true, true, true, true, false], "{variant}");
+    }
+}
+
+/// What `before` is made of in PostgreSQL's deletes: with the whole row only where somebody promised
+/// it, without a promise nothing but the key, which alone is true.
+#[test]
+fn nothing_that_debezium_invented_is_left() {
+    let mut deletes = 0;
+    let variants = [
+        ("plain", Format::Debezium),
+        ("schemas", Format::Debezium),
+        ("decimal-string", Format::Debezium),
+        ("flat-rewrite", Format::DebeziumFlat),
+        ("flat-rewrite", Format::Auto),
+    ];
+    for (variant, format) in variants {
+        for owned in captured(variant).iter().filter(|owned| is_table(owned)) {
+            let record = owned.lend();
+            let Ok(Decoded::Change(whole)) = decode(format, &record) else { continue };
+            for policy in [BeforePolicy::Auto, BeforePolicy::KeyOnly] {
+                let Ok(Decoded::Change(left)) = believing(policy, format, &record) else {
+                    panic!("{variant}: a delete is lost: {record:?}");
+                };
+                assert_eq!(left.after, whole.after);
+                let (Some(before), false) = (left.before, left.tombstone) else { continue };
+                let mut row = read(Some(before));
+                row.as_object_mut().unwrap().retain(|name, _| !name.starts_with("__"));
+                let key = read(left.key);
+                assert_eq!(row, if key.is_null() { json!({}) } else { key }, "{variant}");
+                assert_eq!(left.before_extent, BeforeExtent::Key);
+                deletes += 1;
+            }
+        }
+    }
+    assert!(deletes > 100, "{deletes}");
+}
+
+#[test]
+fn a_connector_that_demands_whole_rows_is_believed() {
+    let key = br#"{"id":1}"#;
+    for (connector, is_whole) in [
+        ("\"mysql\"", true),
+        ("\"mariadb\"", true),
+        ("\"sqlserver\"", true),
+        ("\"postgresql\"", false),
+        ("\"oracle\"", false),
+        ("\"mongodb\"", false),
+        ("null", false),
+        ("7", false),
+    ] {
+        let row = r#"{"id":1,"tier":"vip"}"#;
+        let envelope = format!(
+            r#"{{"op":"d","before":{row},"after":null,"source":{{"connector":{connector}}}}}"#
+        );
+        let named =
+            |name: &str| row.replace('}', &format!(r#","__op":"d","{name}":{connector}}}"#));
+        for (format, value) in [
+            (Format::Debezium, envelope),
+            (Format::DebeziumFlat, named("__connector")),
+            (Format::DebeziumFlat, named("__source_connector")),
+        ] {
+            let record = record(Some(key), Some(value.as_bytes()));
+            let Ok(Decoded::Change(change)) = believing(BeforePolicy::Auto, format, &record) else {
+                panic!("{value}");
+            };
+            let has_tier = read(change.row()).get("tier").is_some();
+            assert_eq!(has_tier, is_whole, "{value}");
+        }
     }
 }

@@ -20,8 +20,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::refused::Refused;
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason, Stage};
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::{Fence, Settlement, Slot};
 use crate::pipeline::settings::DeliverySettings;
 use crate::resilience::gate::Gate;
@@ -72,14 +73,6 @@ pub(super) enum Answered<T> {
     Refused(Refused),
 }
 
-/// The content was at fault.
-#[derive(Debug, Clone)]
-pub(super) struct Refused {
-    pub(super) status: Option<u16>,
-    pub(super) detail: String,
-    pub(super) attempts: u32,
-}
-
 impl Courier {
     pub fn new(
         target: String,
@@ -123,8 +116,7 @@ impl Courier {
             };
             let pause = match error.class {
                 ErrorClass::Refused => {
-                    let ApiError { status, detail, .. } = error;
-                    return Ok(Answered::Refused(Refused { status, detail, attempts }));
+                    return Ok(Answered::Refused(Refused::of(error, attempts)));
                 }
                 // The gate is the pause.
                 ErrorClass::Misconfigured => Duration::ZERO,
@@ -204,14 +196,7 @@ impl Courier {
     ) {
         let letter = DeadLetter {
             origin: DeadLetterOrigin::InKafka { sent },
-            refusal: Refusal {
-                reason,
-                stage: Stage::Deliver,
-                route: None,
-                detail: format!("target {}: {}", self.target, refused.detail),
-                status: refused.status,
-                attempts: refused.attempts,
-            },
+            refusal: refused.told(reason, &self.target),
             slot,
         };
         if self.reports.dead_letters.send(letter).is_err() {

@@ -15,9 +15,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::courier::{Abandoned, Answered, Courier, Refused};
+use super::courier::{Abandoned, Answered, Courier};
+use super::refused::Refused;
 use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
-use crate::launchdarkly::definition::{Difference, difference, validate};
+use crate::launchdarkly::definition::{Difference, difference};
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::model::operation::{LaneKey, MetricBatch, MetricIntent};
 use crate::model::outcome::RefusalReason;
@@ -74,7 +75,7 @@ impl DefinitionLanes {
     /// Applies a definition and reports its end.
     pub(super) async fn deliver(&self, batch: MetricBatch) -> Result<(), Abandoned> {
         let lane = LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) };
-        let desired = desired(&batch);
+        let (desired, invalid) = (desired(&batch), Refused::invalid(&batch));
         let mut slots = batch.slots;
         let fences: Vec<Fence> = slots.last().map(|slot| slot.fence.clone()).into_iter().collect();
         let work = Work {
@@ -83,7 +84,10 @@ impl DefinitionLanes {
             desired: &desired,
             fences: &fences,
         };
-        let applied = self.apply(work).await;
+        let applied = match invalid {
+            Some(refused) => Ok(Some((RefusalReason::InvalidDefinition, refused))),
+            None => self.apply(work).await,
+        };
         let Ok(applied) = applied else {
             // Somebody else sends this definition now; what waits behind it may go on.
             self.courier.settle(Settlement::Keyed { lane, accepted: Vec::new() });
@@ -100,14 +104,7 @@ impl DefinitionLanes {
     }
 
     async fn apply(&self, work: Work<'_>) -> Result<Option<(RefusalReason, Refused)>, Abandoned> {
-        let Work { metric, intent, desired, fences } = work;
-        if matches!(intent, MetricIntent::Upsert(_))
-            && let Err(error) = validate(desired)
-        {
-            let detail = format!("{}: {}", error.field, error.problem);
-            let refused = Refused { status: None, detail, attempts: 0 };
-            return Ok(Some((RefusalReason::InvalidDefinition, refused)));
-        }
+        let Work { metric, desired, fences, .. } = work;
         if let Some(known) = self.remembered(metric)
             && difference(&known, desired) == Difference::Equal
         {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::courier::{Abandoned, Answered, Courier, Refused};
+use super::courier::{Abandoned, Answered, Courier};
+use super::refused::Refused;
 use crate::launchdarkly::events::EventsClient;
 use crate::model::batch::{EventBatch, Split};
 use crate::model::outcome::RefusalReason;

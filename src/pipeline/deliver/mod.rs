@@ -9,7 +9,7 @@
 //! | 401, 403, 404, 405, 406 | the lane halts; its records wait in Kafka |
 //!
 //! [`courier`] gets one request through and keeps the lane's state; [`events`], [`segments`] and
-//! [`definitions`] know what to ask for and what to do with a refusal.
+//! [`definitions`] know what to ask for and what to do with a refusal, [`refused`] how it is told.
 //!
 //! # Invariants
 //! - V1: every batch is settled or dead-lettered exactly once, record by record, unless the lane is
@@ -22,4 +22,5 @@ pub mod courier;
 pub mod definitions;
 pub mod events;
 pub mod ordered;
+pub mod refused;
 pub mod segments;

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::courier::{Abandoned, Answered, Courier, Refused};
+use super::courier::{Abandoned, Answered, Courier};
+use super::refused::Refused;
 use crate::launchdarkly::answer::{Creation, Written};
 use crate::launchdarkly::members::{MemberChanges, MemberIntent};
 use crate::launchdarkly::segments::{
@@ -24,7 +25,6 @@ use crate::launchdarkly::synced::{SyncedSegment, SyncedSpec};
 use crate::model::operation::{
     Intent, LaneKey, Member, MemberList, Membership, SegmentBatch, SegmentKind,
 };
-use crate::model::outcome::RefusalReason;
 use crate::model::progress::{Fence, Settlement, Slot};
 
 /// The name of these lanes' operation.
@@ -207,10 +207,7 @@ impl SegmentLanes {
     /// Dead-letters the members of a write. Of a member's records only the newest is: it replaced
     /// the others, so replaying it alone gives the right end.
     fn refuse(&self, work: &mut Work, write: &MemberWrite, refused: &Refused) {
-        let reason = match refused.status {
-            Some(404) => RefusalReason::SegmentMissing,
-            _ => RefusalReason::RefusedByLaunchDarkly,
-        };
+        let reason = refused.reason_of_member();
         for (member, intent) in write.changes().members() {
             let Some(mut slots) = work.open.remove(member) else { continue };
             let Some(newest) = slots.pop() else { continue };

@@ -56,6 +56,8 @@ pub(super) struct Scratch {
     made: Vec<RouteId>,
     /// The routes that made nothing of it, and why.
     filtered: Vec<(RouteId, FilterReason)>,
+    /// What is left of a document of which not everything is believed.
+    room: String,
     /// Stays empty.
     no_body: Vec<u8>,
 }
@@ -216,7 +218,7 @@ impl PartitionPath {
         record: &Record<'_>,
         scratch: &mut Scratch,
     ) -> Result<GroupMapped, Refusal> {
-        let change = match decode(group.format, record) {
+        let change = match decode(group.reading, record, &mut scratch.room) {
             Ok(Decoded::Change(change)) => change,
             Ok(Decoded::Filtered(reason)) => {
                 scratch.filtered.extend(group.routes.iter().map(|route| (route.id, reason)));

@@ -126,6 +126,11 @@ impl Projection {
 // === impl Picks ===
 
 impl Picks {
+    /// Whether there is such a field, even if it is null.
+    pub fn has(&self, id: PickId) -> bool {
+        self.found.get(id.slot).is_some_and(Option::is_some)
+    }
+
     /// The field, or `None` when it is absent, null, or was not sent by the source.
     pub fn get<'a>(&self, id: PickId, change: &Change<'a>) -> Option<Picked<'a>> {
         let span = self.found.get(id.slot).copied().flatten();

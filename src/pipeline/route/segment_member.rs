@@ -3,7 +3,9 @@
 //! The segment mirrors its source: a row that appears adds its subject, one that disappears removes
 //! it, and one that changes may do either. When the row names another segment or another subject
 //! than before, the old membership is taken back first, which needs the row as it was; where the
-//! source does not tell that, a declared set of exclusive segments does.
+//! source does not tell that, a declared set of exclusive segments does. Where it tells something that
+//! the route does not believe, and no such set is declared, the change is refused: the subject might
+//! stay in a segment that its row has left.
 //!
 //! # Invariants
 //! - Z1: of a change's operations, removals come before the addition.
@@ -17,7 +19,7 @@ use super::projection::{Picks, Projection};
 use super::settings::{Field, FieldSource, SegmentMemberSettings};
 use super::value::{Found, MapError, Source, absent, refuse, wrong};
 use crate::model::batch::TargetId;
-use crate::model::change::{Change, Op};
+use crate::model::change::{BeforeExtent, Change, Op};
 use crate::model::operation::{MemberList, Membership, Operation, SegmentChange, SegmentShape};
 use crate::model::outcome::RefusalReason;
 
@@ -97,7 +99,7 @@ impl SegmentMapping {
         };
         let out = Membership::OutOf(self.list);
         if change.op != Op::Delete {
-            for (old_segment, old_member) in self.left(change, picks, &segment, &member) {
+            for (old_segment, old_member) in self.left(change, picks, &segment, &member)? {
                 operations.push(of(&old_segment, &old_member, out));
             }
         }
@@ -107,31 +109,66 @@ impl SegmentMapping {
     }
 
     /// The memberships that the change leaves behind.
+    ///
+    /// # Errors
+    /// They stand in fields that the route does not believe, and nothing else tells them.
     fn left(
         &self,
         change: &Change<'_>,
         picks: &Picks,
         segment: &Arc<str>,
         member: &str,
-    ) -> Vec<(Arc<str>, String)> {
-        if change.before.is_some()
-            && let Ok((old_segment, old_member)) = self.before.of(change, picks)
-        {
-            let moved = old_segment != *segment || old_member != member;
-            return if moved { vec![(old_segment, old_member)] } else { Vec::new() };
+    ) -> Result<Vec<(Arc<str>, String)>, MapError> {
+        if change.before.is_some() {
+            match self.place_before(change, picks) {
+                Ok((old_segment, old_member)) => {
+                    let moved = old_segment != *segment || old_member != member;
+                    return Ok(if moved { vec![(old_segment, old_member)] } else { Vec::new() });
+                }
+                Err(error)
+                    if change.before_extent == BeforeExtent::Key && self.exclusive.is_empty() =>
+                {
+                    return Err(error);
+                }
+                // A row that was no membership has none to take back.
+                Err(_) => {}
+            }
         }
         let others = self.exclusive.iter().filter(|other| *other != segment);
-        others.map(|other| (Arc::clone(other), member.to_owned())).collect()
+        Ok(others.map(|other| (Arc::clone(other), member.to_owned())).collect())
+    }
+
+    fn place_before(
+        &self,
+        change: &Change<'_>,
+        picks: &Picks,
+    ) -> Result<(Arc<str>, String), MapError> {
+        // What an update left alone was as it is.
+        let unchanged = |before: &Source| {
+            change.before_extent == BeforeExtent::Changed
+                && matches!(before, Source::Picked { id, .. } if !picks.has(*id))
+        };
+        let of = |before, now| if unchanged(before) { now } else { before };
+        let Place { segment, context_key } = &self.before;
+        place(of(segment, &self.now.segment), of(context_key, &self.now.context_key), change, picks)
     }
 }
 
 impl Place {
     fn of(&self, change: &Change<'_>, picks: &Picks) -> Result<(Arc<str>, String), MapError> {
-        let segment = name(&self.segment, change, picks, "segment", RefusalReason::MissingField)?;
-        let member =
-            name(&self.context_key, change, picks, "context_key", RefusalReason::EmptyContextKey)?;
-        Ok((Arc::from(segment), member))
+        place(&self.segment, &self.context_key, change, picks)
     }
+}
+
+fn place(
+    segment: &Source,
+    context_key: &Source,
+    change: &Change<'_>,
+    picks: &Picks,
+) -> Result<(Arc<str>, String), MapError> {
+    let segment = name(segment, change, picks, "segment", RefusalReason::MissingField)?;
+    let member = name(context_key, change, picks, "context_key", RefusalReason::EmptyContextKey)?;
+    Ok((Arc::from(segment), member))
 }
 
 fn name(

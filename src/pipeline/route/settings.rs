@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::condition::Condition;
 use super::path::FieldPath;
 use crate::model::batch::TargetId;
-use crate::model::change::Format;
+use crate::model::change::Reading;
 use crate::model::operation::{MemberList, SegmentShape};
 
 /// One rule from change to operation.
@@ -17,7 +17,7 @@ pub struct RouteSettings {
     pub name: String,
     /// Topics by their exact names.
     pub topics: Vec<String>,
-    pub format: Format,
+    pub reading: Reading,
     /// Only changes for which it holds are mapped; the others are filtered.
     pub when: Option<Condition>,
     pub operation: OperationSettings,
@@ -97,6 +97,15 @@ impl OperationSettings {
 // === impl RouteSettings ===
 
 impl RouteSettings {
+    /// Its `when` and the conditions of its operation.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let member = match &self.operation {
+            OperationSettings::SegmentMember(member) => member.member.as_ref(),
+            OperationSettings::MetricEvent(_) | OperationSettings::Metric(_) => None,
+        };
+        self.when.iter().chain(member)
+    }
+
     /// The mapping in a canonical text: equal texts map equal records to equal operations.
     pub fn canonical(&self) -> String {
         let operation = match &self.operation {
@@ -105,7 +114,8 @@ impl RouteSettings {
             OperationSettings::SegmentMember(member) => format!("member={member:?}"),
         };
         let when = self.when.as_ref().map_or("", Condition::source);
-        format!("{}|{}|when={when}|{operation}", self.name, self.format.as_str())
+        let (format, before) = (self.reading.format.as_str(), self.reading.before.as_str());
+        format!("{}|{format}|before={before}|when={when}|{operation}", self.name)
     }
 }
 

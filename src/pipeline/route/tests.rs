@@ -6,7 +6,7 @@ use super::condition::Condition;
 use super::path::FieldPath;
 use super::settings::{Absent, Field, FieldSource, MetricEventSettings};
 use super::*;
-use crate::model::change::Op;
+use crate::model::change::{BeforePolicy, Format};
 use crate::model::record::{NoHeaders, Record};
 
 fn path(text: &str) -> Field {
@@ -36,7 +36,7 @@ fn route(event: MetricEventSettings, when: Option<&str>) -> RouteSettings {
     RouteSettings {
         name: "checkout".to_owned(),
         topics: vec!["t".to_owned()],
-        format: Format::Json,
+        reading: Reading { format: Format::Json, before: BeforePolicy::Auto },
         when: when.map(|w| Condition::compile(w).unwrap()),
         operation: OperationSettings::MetricEvent(event),
     }
@@ -200,5 +200,7 @@ fn the_fingerprint_follows_the_mapping_and_nothing_else() {
     let plain = of(&[route(event(), None)]);
     assert_eq!(plain, of(&[route(event(), None), other_topic]));
     assert_ne!(plain, of(&[route(event(), Some("true"))]));
+    let reading = Reading { before: BeforePolicy::Full, ..route(event(), None).reading };
+    assert_ne!(plain, of(&[RouteSettings { reading, ..route(event(), None) }]));
     assert_ne!(plain, of(&[route(MetricEventSettings { value: None, ..event() }, None)]));
 }
