@@ -22,6 +22,7 @@ use super::section::{Section, items};
 use super::{Config, without_mark};
 use crate::model::outcome::{FilterReason, RefusalReason};
 use crate::model::record::OwnedRecord;
+use crate::model::topic::TopicSelector;
 use crate::pipeline::route::settings::RouteSettings;
 use crate::preview::cases::{Case, Expectation, Expected};
 use crate::preview::{input, words};
@@ -80,15 +81,15 @@ fn case(review: &Review<'_>, item: &Value, config: &Config) -> Option<Case> {
     Some(Case { name: name.text.clone(), place, record: record?, expected })
 }
 
-fn record(case: &Section<'_>, topics: &[String]) -> Option<OwnedRecord> {
+fn record(case: &Section<'_>, topics: &[TopicSelector]) -> Option<OwnedRecord> {
     let Some(value) = case.get("record") else {
         case.missing("record", "give the record: { topic, value }");
         return None;
     };
     let section = case.section("record", RECORD);
     let topic = section.required("topic", "name the topic that the record is from")?;
-    if !topics.contains(&topic.text) {
-        let known: Vec<&str> = topics.iter().map(String::as_str).collect();
+    if !topics.iter().any(|known| known.selects(&topic.text)) {
+        let known: Vec<&str> = topics.iter().map(TopicSelector::as_str).collect();
         let problem = format!("{} is read by no route", topic.shown());
         case.review.mistake(&topic.at, problem, suggestion(&topic.text, &known));
     }

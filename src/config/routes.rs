@@ -13,6 +13,7 @@ use super::section::{Section, check_name, entries, is_key_character, items, scal
 use super::segment;
 use super::service::check_topic;
 use crate::model::change::{BeforePolicy, Format, Reading};
+use crate::model::topic::TopicSelector;
 use crate::pipeline::route::settings::{
     Field, MetricEventSettings, OperationSettings, RouteSettings,
 };
@@ -71,7 +72,7 @@ fn name<'a>(section: &Section<'a>, names: &mut Vec<&'a str>) -> Option<String> {
     Some(name.text.clone())
 }
 
-fn topics(section: &Section<'_>, dead_letter_topic: &str) -> Vec<String> {
+fn topics(section: &Section<'_>, dead_letter_topic: &str) -> Vec<TopicSelector> {
     let review = section.review;
     let remedy = "name at least one topic: topics: [shop.orders]";
     let Some(value) = section.get("topics") else {
@@ -82,20 +83,31 @@ fn topics(section: &Section<'_>, dead_letter_topic: &str) -> Vec<String> {
     if items.is_empty() && review.is_sound(&value.at().key) {
         review.mistake(value.at(), "names no topic", remedy);
     }
-    let mut topics: Vec<String> = Vec::new();
+    let mut topics: Vec<TopicSelector> = Vec::new();
     for topic in items.iter().filter_map(|item| scalar(review, item)) {
-        check_topic(section, topic);
-        if topics.contains(&topic.text) {
+        let selector = match TopicSelector::parse(&topic.text) {
+            Ok(selector) => selector,
+            Err(error) => {
+                let problem = format!("{}: {error}", topic.shown());
+                review.mistake(&topic.at, problem, r"write it like ^shop\.public\..*$");
+                continue;
+            }
+        };
+        if !selector.is_pattern() {
+            check_topic(section, topic);
+        }
+        if topics.contains(&selector) {
             let problem = format!("{} stands here a second time", topic.shown());
             review.mistake(&topic.at, problem, "name each topic once");
         }
-        if topic.text == dead_letter_topic {
-            let problem = format!("{} is the dead-letter topic", topic.shown());
+        if selector.selects(dead_letter_topic) {
+            let verb = if selector.is_pattern() { "matches" } else { "is" };
+            let problem = format!("{} {verb} the dead-letter topic", topic.shown());
             let remedy = "refused records would come back for ever: choose another \
                           dead_letter.topic, or read it with a service of its own";
             review.mistake(&topic.at, problem, remedy);
         }
-        topics.push(topic.text.clone());
+        topics.push(selector);
     }
     topics
 }

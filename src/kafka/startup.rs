@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{CreateError, KafkaLog, client_config, create};
 use super::settings::KafkaSettings;
+use crate::model::topic::TopicSelector;
 
 /// One metadata request's time; the whole check has `startup_timeout`.
 /// Short, because a stop is only heard between two.
@@ -23,7 +24,7 @@ const DEAD_LETTER_PARTITIONS: i32 = 1;
 /// What the pipeline needs to find in the cluster.
 #[derive(Debug, Clone)]
 pub struct Needs {
-    pub topics: Vec<String>,
+    pub topics: Vec<TopicSelector>,
     pub dead_letter_topic: String,
     pub create_dead_letter_topic: bool,
 }
@@ -79,8 +80,16 @@ pub fn check(
     let unknown: Vec<UnknownTopic> = needs
         .topics
         .iter()
-        .filter(|topic| !existing.contains(topic))
-        .map(|topic| UnknownTopic { name: topic.clone(), similar: closest(topic, &existing) })
+        .filter(|topic| !existing.iter().any(|name| topic.selects(name)))
+        .filter(|topic| {
+            // A pattern reads what will come, too.
+            if topic.is_pattern() {
+                tracing::warn!(pattern = topic.as_str(), "no topic matches the pattern yet");
+            }
+            !topic.is_pattern()
+        })
+        .map(TopicSelector::as_str)
+        .map(|name| UnknownTopic { name: name.to_owned(), similar: closest(name, &existing) })
         .collect();
     if !unknown.is_empty() {
         return Err(StartupError::UnknownTopics { topics: unknown });

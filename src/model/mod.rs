@@ -15,3 +15,4 @@ pub mod operation;
 pub mod outcome;
 pub mod progress;
 pub mod record;
+pub mod topic;

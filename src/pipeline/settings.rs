@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::route::settings::RouteSettings;
 use crate::model::change::Format;
+use crate::model::topic::TopicSelector;
 
 /// Everything between Kafka and LaunchDarkly.
 #[derive(Debug, Clone)]
@@ -90,8 +91,8 @@ pub struct LimitSettings {
 
 impl PipelineSettings {
     /// The topics of all routes, each once, in order of first mention.
-    pub fn topics(&self) -> Vec<String> {
-        let mut topics: Vec<String> = Vec::new();
+    pub fn topics(&self) -> Vec<TopicSelector> {
+        let mut topics: Vec<TopicSelector> = Vec::new();
         for topic in self.routes.iter().flat_map(|route| &route.topics) {
             if !topics.contains(topic) {
                 topics.push(topic.clone());

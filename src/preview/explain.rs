@@ -105,7 +105,7 @@ impl Explainer {
         targets: &[TargetSettings],
     ) -> Result<Self, ClientError> {
         Ok(Self {
-            router: Router::compile(&settings.routes),
+            router: Router::new(&settings.routes),
             planner: Planner::try_new(targets, settings.delivery.gzip)?,
             batch: settings.batch,
             unmatched: settings.unmatched,

@@ -43,7 +43,7 @@ fn the_topics_that_ldsink_needs_are_created() {
     let created = stdout(&output);
     let config = configuration(&[]);
     assert!(!config.pipeline.dead_letter.create, "the script does it");
-    let mut needed = config.pipeline.topics();
+    let mut needed: Vec<_> = config.pipeline.topics().iter().map(ToString::to_string).collect();
     needed.push(config.pipeline.dead_letter.topic);
     for topic in needed {
         assert!(created.contains(&format!(" --topic {topic} ")), "{topic}: {created}");

@@ -13,6 +13,7 @@ mod p2_kafka_faults;
 mod p2_nothing_lost;
 mod p2_offsets;
 mod p2_rebalance;
+mod p2_topics;
 mod p3_crashes;
 mod p4_order;
 mod p6_hints;

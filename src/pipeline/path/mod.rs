@@ -91,7 +91,7 @@ impl Path {
         metrics: &Metrics,
     ) -> Self {
         Self {
-            router: Router::compile(&settings.routes),
+            router: Router::new(&settings.routes),
             books: Books::default(),
             commits: CommitSchedule::new(settings.commit_interval),
             counters: PathCounters::new(metrics, &settings.routes),

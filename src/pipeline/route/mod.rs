@@ -20,7 +20,7 @@ pub mod settings;
 mod value;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
@@ -49,10 +49,12 @@ const DISBELIEF: &str = " (of the row as it was, only the columns of the record'
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RouteId(pub usize);
 
-/// All routes, by topic.
+/// All routes, by topic. A topic's are compiled when it is first asked for: a pattern tells only
+/// then which topics there are.
 #[derive(Debug)]
 pub struct Router {
-    topics: HashMap<String, Arc<TopicRoutes>>,
+    routes: Vec<RouteSettings>,
+    topics: Mutex<HashMap<String, Arc<TopicRoutes>>>,
 }
 
 /// What happens to the records of one topic.
@@ -112,21 +114,27 @@ pub struct RouteError {
 // === impl Router ===
 
 impl Router {
-    pub fn compile(routes: &[RouteSettings]) -> Self {
-        let mut topics: HashMap<&str, Vec<(RouteId, &RouteSettings)>> = HashMap::new();
-        for (index, route) in routes.iter().enumerate() {
-            for topic in &route.topics {
-                topics.entry(topic).or_default().push((RouteId(index), route));
-            }
-        }
-        let compiled = topics
-            .into_iter()
-            .map(|(topic, routes)| (topic.to_owned(), Arc::new(TopicRoutes::compile(&routes))));
-        Self { topics: compiled.collect() }
+    pub fn new(routes: &[RouteSettings]) -> Self {
+        Self { routes: routes.to_vec(), topics: Mutex::default() }
     }
 
+    /// The compiled routes of a topic; `None` when no route reads it.
     pub fn topic(&self, name: &str) -> Option<Arc<TopicRoutes>> {
-        self.topics.get(name).map(Arc::clone)
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = topics.get(name) {
+            return Some(Arc::clone(compiled));
+        }
+        let reads = |route: &&RouteSettings| route.topics.iter().any(|topic| topic.selects(name));
+        let routes: Vec<_> = (self.routes.iter().enumerate())
+            .filter(|(_, route)| reads(route))
+            .map(|(index, route)| (RouteId(index), route))
+            .collect();
+        if routes.is_empty() {
+            return None;
+        }
+        let compiled = Arc::new(TopicRoutes::compile(&routes));
+        topics.insert(name.to_owned(), Arc::clone(&compiled));
+        Some(compiled)
     }
 }
 

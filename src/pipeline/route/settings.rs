@@ -9,6 +9,7 @@ use super::path::FieldPath;
 use crate::model::batch::TargetId;
 use crate::model::change::Reading;
 use crate::model::operation::{MemberList, SegmentShape};
+use crate::model::topic::TopicSelector;
 
 /// One rule from change to operation.
 #[derive(Debug, Clone)]
@@ -16,7 +17,7 @@ pub struct RouteSettings {
     /// Unique among the routes; a label of metrics and dead letters.
     pub name: String,
     /// Topics by their exact names.
-    pub topics: Vec<String>,
+    pub topics: Vec<TopicSelector>,
     pub reading: Reading,
     /// Only changes for which it holds are mapped; the others are filtered.
     pub when: Option<Condition>,

@@ -8,6 +8,7 @@ use super::settings::{Absent, Field, FieldSource, MetricEventSettings};
 use super::*;
 use crate::model::change::{BeforePolicy, Format};
 use crate::model::record::{NoHeaders, Record};
+use crate::model::topic::TopicSelector;
 
 fn path(text: &str) -> Field {
     Field { from: FieldSource::Path(FieldPath::parse(text).unwrap()), absent: Absent::Refuse }
@@ -35,7 +36,7 @@ fn event() -> MetricEventSettings {
 fn route(event: MetricEventSettings, when: Option<&str>) -> RouteSettings {
     RouteSettings {
         name: "checkout".to_owned(),
-        topics: vec!["t".to_owned()],
+        topics: vec![TopicSelector::parse("t").unwrap()],
         reading: Reading { format: Format::Json, before: BeforePolicy::Auto },
         when: when.map(|w| Condition::compile(w).unwrap()),
         operation: OperationSettings::MetricEvent(event),
@@ -59,7 +60,7 @@ fn apply_change(
     settings: RouteSettings,
     change: &Change<'_>,
 ) -> Result<(Routed, Vec<u8>), RouteError> {
-    let router = Router::compile(&[settings]);
+    let router = Router::new(&[settings]);
     let topic = router.topic("t").unwrap();
     let group = &topic.groups()[0];
     let mut picks = Picks::default();
@@ -194,9 +195,12 @@ fn a_metric_event_is_for_rows_so_a_tombstone_is_filtered_unread() {
 #[test]
 fn the_fingerprint_follows_the_mapping_and_nothing_else() {
     let of = |routes: &[RouteSettings]| {
-        Router::compile(routes).topic("t").unwrap().targets().collect::<Vec<_>>()
+        Router::new(routes).topic("t").unwrap().targets().collect::<Vec<_>>()
     };
-    let other_topic = RouteSettings { topics: vec!["other".into()], ..route(event(), None) };
+    let other_topic = RouteSettings {
+        topics: vec![TopicSelector::parse("other").unwrap()],
+        ..route(event(), None)
+    };
     let plain = of(&[route(event(), None)]);
     assert_eq!(plain, of(&[route(event(), None), other_topic]));
     assert_ne!(plain, of(&[route(event(), Some("true"))]));

@@ -111,6 +111,7 @@ pub(super) fn create(
 const DEFAULTS: &[(&str, &str)] = &[
     ("auto.offset.reset", "earliest"), // `latest` loses records on a first start.
     ("check.crcs", "true"),
+    ("topic.blacklist", "^__"), // Kafka's own topics are never meant by a pattern.
     ("topic.metadata.refresh.interval.ms", "60000"), // New partitions are found within a minute.
     // Per partition; the defaults let 150 partitions prefetch gigabytes.
     ("queued.min.messages", "10000"),

@@ -34,6 +34,7 @@ use crate::kafka::connection::CreateError;
 use crate::kafka::settings::KafkaSettings;
 use crate::model::progress::{CommitEntry, Committed};
 use crate::model::record::{Headers, NoHeaders, Partition, Record};
+use crate::model::topic::TopicSelector;
 use crate::runtime::failpoint::{self, Failpoint};
 use crate::telemetry::clock;
 use crate::telemetry::health::Health;
@@ -169,13 +170,13 @@ impl<I: Intake> Source<I> {
     /// Creates the consumer and subscribes.
     pub fn new(
         settings: &KafkaSettings,
-        topics: &[String],
+        topics: &[TopicSelector],
         drain_deadline: Duration,
         intake: I,
         reports: Reports,
     ) -> Result<Self, SourceError> {
         let consumer = Arc::new(consumer::create(settings, &reports).map_err(SourceError::Create)?);
-        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let topics: Vec<&str> = topics.iter().map(TopicSelector::as_str).collect();
         consumer.subscribe(&topics).map_err(SourceError::Fatal)?;
         let committer = Committer::start(Arc::clone(&consumer));
         let (assigned, paused) = (Vec::new(), Vec::new());

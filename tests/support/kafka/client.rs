@@ -19,7 +19,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
@@ -389,6 +389,17 @@ impl KafkaCluster {
         let done = self.admin.0.create_partitions([&wanted], &patience()).await;
         assert_done("add partitions to", name, done);
         self.await_partitions(name, total).await;
+        // The producer remembers how many there were.
+        let (producer, topic) = (Arc::clone(&self.producer.0), name.to_owned());
+        let what = format!("the producer to know {total} partitions of {name}");
+        eventually(DEADLINE, &what, async || {
+            let (producer, topic) = (Arc::clone(&producer), topic.clone());
+            let asked = blocking(move || producer.client().fetch_metadata(Some(&topic), REQUEST));
+            let metadata = asked.await.map_err(|error| error.to_string())?;
+            let known = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+            if known == total { Ok(()) } else { Err(format!("it knows {known}")) }
+        })
+        .await;
     }
 
     /// Returns the partitions of a topic in order.
