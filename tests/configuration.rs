@@ -8,6 +8,7 @@ use std::path::Path;
 
 use ldsink::config::keys::SECTIONS;
 use ldsink::config::{Config, ConfigError, Mistakes};
+use ldsink::model::topic::TopicSelector;
 use ldsink::pipeline::route::settings::{
     Absent, FieldSource, MetricEventSettings, OperationSettings,
 };
@@ -852,7 +853,7 @@ fn the_demo_file_says_what_the_demo_shows() {
     assert_eq!(config.targets[0].name, "demo");
     assert_eq!(config.targets[0].events_url, "http://127.0.0.1:18080");
     let topics = config.pipeline.topics();
-    let topics: Vec<_> = topics.iter().map(|topic| topic.as_str()).collect();
+    let topics: Vec<_> = topics.iter().map(TopicSelector::as_str).collect();
     assert_eq!(topics, ["shop.public.orders"]);
     assert_eq!(config.pipeline.routes[0].name, "checkout");
     let missing = Config::parse(DEMO, "config/demo.yaml", &|_| None).unwrap_err();

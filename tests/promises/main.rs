@@ -16,6 +16,7 @@ mod p2_rebalance;
 mod p2_topics;
 mod p3_crashes;
 mod p4_order;
+mod p5_bounded_memory;
 mod p6_hints;
 mod p7_configuration_faults;
 mod p7_not_launchdarkly;
