@@ -49,12 +49,11 @@ impl Committer {
         Self { requests, confirmations, thread }
     }
 
-    /// Asks for a commit.
-    pub(super) fn commit(&self, entries: Vec<CommitEntry>) {
-        if self.requests.send(entries).is_err() {
-            // The thread only ends with us or by a panic, which `stop` reports.
-            tracing::error!("the commit thread is gone");
-        }
+    /// Asks for a commit. Gives whether somebody is there to make it: the thread only ends with us or
+    /// by a panic.
+    #[must_use]
+    pub(super) fn commit(&self, entries: Vec<CommitEntry>) -> bool {
+        self.requests.send(entries).is_ok()
     }
 
     /// The confirmations that have come, without waiting.

@@ -14,14 +14,16 @@
 //!
 //! Not here: what becomes of a record (`path`), when progress is due (`commit`).
 
+mod assignment;
 mod committed;
 mod committer;
 mod consumer;
+mod error;
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer, RebalanceProtocol};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as KafkaHeaders};
 use rdkafka::{Message, TopicPartitionList};
 use std::sync::Arc;
@@ -29,13 +31,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::committer::{Committer, Confirmation};
-use self::consumer::{Context, RebalanceEvent};
-use crate::kafka::connection::CreateError;
+use self::consumer::Context;
+pub use self::error::SourceError;
 use crate::kafka::settings::KafkaSettings;
 use crate::model::progress::{CommitEntry, Committed};
 use crate::model::record::{Headers, NoHeaders, Partition, Record};
 use crate::model::topic::TopicSelector;
-use crate::runtime::failpoint::{self, Failpoint};
 use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -45,15 +46,6 @@ const TURN: Duration = Duration::from_millis(50);
 /// Records taken between two turns: what a turn costs is spread over them, and limits may be
 /// overrun by as many.
 const RECORDS_PER_TURN: u32 = 64;
-/// The longest wait for an acknowledgement in a drain before the deadline is looked at again.
-const DRAIN_STEP: Duration = Duration::from_millis(20);
-/// Time for the last commit of a drain, beyond the drain's own deadline.
-const LAST_COMMIT: Duration = Duration::from_secs(3);
-/// Between attempts at the last commit.
-const COMMIT_RETRY: Duration = Duration::from_millis(100);
-/// Time for leaving: a commit under way and closing the consumer. With Kafka gone they would block
-/// for a minute, and an orchestrator waits for half of that.
-const LEAVE: Duration = Duration::from_secs(5);
 /// Parts in `/ready`: whether brokers answer, and whether the group has given us our share.
 const CONNECTION: &str = "kafka";
 const ASSIGNMENT: &str = "assignment";
@@ -119,30 +111,6 @@ impl Reports {
             tracing::info!("kafka can be reached again");
         }
     }
-}
-
-/// Why the source cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    #[error("the Kafka consumer cannot be created; see `kafka.properties` in the configuration")]
-    Create(#[source] CreateError),
-    #[error("Kafka refuses us; check credentials and ACLs for the topics and the group")]
-    NotAuthorised(#[source] KafkaError),
-    #[error(
-        "a partition has no committed offset, or one that its log no longer holds, and \
-         `auto.offset.reset: error` says not to begin elsewhere; set the group's offsets, or \
-         `earliest`"
-    )]
-    OffsetGone(#[source] KafkaError),
-    #[error(
-        "the group's committed offsets cannot be read; without them metric events could be counted \
-         twice. Check the brokers, and that the group may be described"
-    )]
-    CommittedUnread(#[source] KafkaError),
-    #[error("an assignment cannot be taken up")]
-    Assign(#[source] KafkaError),
-    #[error("the Kafka consumer failed for good")]
-    Fatal(#[source] KafkaError),
 }
 
 /// How a source ended that was told to.
@@ -224,7 +192,7 @@ impl<I: Intake> Source<I> {
             while let Some(event) = self.consumer.context().next_event() {
                 self.rebalance(event, stop)?;
             }
-            next = self.turn();
+            next = self.turn()?;
         }
         Ok(())
     }
@@ -244,16 +212,16 @@ impl<I: Intake> Source<I> {
     }
 
     /// Lets the intake work and carries out what it asks for. Gives when it wants to be called next.
-    fn turn(&mut self) -> Instant {
+    fn turn(&mut self) -> Result<Instant, SourceError> {
         let now = Instant::now();
         self.note_commits(now);
         let turn = self.intake.turn(now);
         self.pause(turn.pause);
         self.resume(&turn.resume);
-        if !turn.commit.is_empty() {
-            self.committer.commit(turn.commit);
+        if !turn.commit.is_empty() && !self.committer.commit(turn.commit) {
+            return Err(SourceError::CommitterGone);
         }
-        turn.next.unwrap_or(now + TURN)
+        Ok(turn.next.unwrap_or(now + TURN))
     }
 
     fn note_commits(&mut self, now: Instant) {
@@ -301,201 +269,6 @@ impl<I: Intake> Source<I> {
         }
         self.paused.retain(|partition| !partitions.contains(partition));
         self.show_counts();
-    }
-
-    fn rebalance(&mut self, event: RebalanceEvent, stop: &Stop) -> Result<(), SourceError> {
-        match event {
-            RebalanceEvent::Assigned(partitions) => self.assign(partitions, stop)?,
-            RebalanceEvent::Revoked(partitions) => self.revoke(&partitions, &stop.immediate),
-        }
-        self.show_counts();
-        Ok(())
-    }
-
-    fn assign(&mut self, partitions: Vec<Partition>, stop: &Stop) -> Result<(), SourceError> {
-        tracing::info!(partitions = partitions.len(), "partitions assigned");
-        self.reports.metrics.rebalances.with_label_values(&["assigned"]).inc();
-        let consumer = &self.consumer;
-        let stopped = || stop.requested.is_cancelled() || stop.immediate.is_cancelled();
-        let alive = || self.reports.health.beat();
-        let committed = match committed::read(consumer, &partitions, stopped, alive) {
-            Ok(committed) => committed,
-            // Nothing was taken of them, so there is nothing to give up either.
-            Err(_) if stopped() => return Ok(()),
-            Err(error) => return Err(SourceError::CommittedUnread(error)),
-        };
-        let list = committed::list_from(&committed).map_err(SourceError::Assign)?;
-        match consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => consumer.incremental_assign(&list),
-            RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.assign(&list),
-        }
-        .map_err(SourceError::Assign)?;
-        // A paused flag survives reassignment inside librdkafka; begin from a known state.
-        if let Err(error) = consumer.resume(&list) {
-            tracing::debug!(%error, "new partitions cannot be resumed");
-        }
-        self.intake.assigned(&committed);
-        self.assigned.extend(partitions);
-        self.reports.health.heal(ASSIGNMENT);
-        Ok(())
-    }
-
-    fn revoke(&mut self, partitions: &[Partition], immediate: &CancellationToken) {
-        let lost = self.consumer.assignment_lost();
-        let kind = if lost { "lost" } else { "revoked" };
-        tracing::info!(partitions = partitions.len(), lost, "partitions revoked");
-        self.reports.metrics.rebalances.with_label_values(&[kind]).inc();
-        if !lost && !partitions.is_empty() {
-            self.drain(partitions, immediate);
-        }
-        failpoint::reach(Failpoint::InRevoke);
-        self.intake.revoked(partitions);
-        let result = match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => {
-                self.consumer.incremental_unassign(&list_of(partitions))
-            }
-            RebalanceProtocol::Eager | RebalanceProtocol::None => self.consumer.unassign(),
-        };
-        if let Err(error) = result {
-            tracing::error!(%error, "a revocation cannot be carried out");
-        }
-        self.assigned.retain(|partition| !partitions.contains(partition));
-        for Partition { topic, number } in partitions {
-            // Whoever owns it now tells its lag. There is none to remove before the first statistics.
-            let labels = [&**topic, &number.to_string()];
-            drop(self.reports.metrics.consumer_lag.remove_label_values(&labels));
-        }
-        self.paused.retain(|partition| !partitions.contains(partition));
-    }
-
-    /// Settles and commits what is in flight of these partitions, within the deadline.
-    fn drain(&mut self, partitions: &[Partition], immediate: &CancellationToken) -> Stopped {
-        let deadline = Instant::now() + self.drain_deadline;
-        self.intake.flush(partitions);
-        while !self.intake.is_drained(partitions)
-            && Instant::now() < deadline
-            && !immediate.is_cancelled()
-        {
-            self.step_drain(DRAIN_STEP);
-        }
-        let drained = self.intake.is_drained(partitions);
-        let committed = self.commit_now(partitions, deadline + LAST_COMMIT);
-        if drained && committed {
-            return Stopped::Clean;
-        }
-        self.reports.metrics.drain_timeouts.inc();
-        tracing::warn!(
-            drained,
-            committed,
-            "the drain was not finished; what is in flight is read again"
-        );
-        Stopped::Unfinished
-    }
-
-    /// Commits and waits for the confirmation. Gives whether it came in time.
-    fn commit_now(&mut self, partitions: &[Partition], deadline: Instant) -> bool {
-        loop {
-            let entries = self.intake.progress(partitions);
-            if entries.is_empty() {
-                return true;
-            }
-            if Instant::now() >= deadline {
-                return false;
-            }
-            self.committer.commit(entries.clone());
-            loop {
-                let left = deadline.saturating_duration_since(Instant::now());
-                let Some(Confirmation { entries: confirmed, result }) =
-                    self.committer.next_confirmation(left)
-                else {
-                    return false;
-                };
-                let ours = confirmed == entries;
-                self.note_commit(confirmed, &result, Instant::now());
-                if ours {
-                    break;
-                }
-            }
-            // While another member joins, the group refuses commits for a moment; giving up on the
-            // first refusal would repeat what was delivered.
-            self.step_drain(COMMIT_RETRY);
-        }
-    }
-
-    /// Lets what is in flight go on: answers come in, and what they let go is written and sent.
-    fn step_drain(&mut self, step: Duration) {
-        self.reports.health.beat();
-        self.note_commits(Instant::now());
-        let due = self.intake.await_settlement(step, Instant::now());
-        if !due.is_empty() {
-            self.committer.commit(due);
-        }
-    }
-
-    /// Leaves the group and closes the consumer. Gives whether that came to its end.
-    fn leave(self) -> bool {
-        self.consumer.context().close();
-        // Cooperative assignments refuse a plain `unassign`; closing takes them back anyway.
-        let cooperative =
-            matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        if !cooperative && let Err(error) = self.consumer.unassign() {
-            tracing::debug!(%error, "nothing to unassign");
-        }
-        let Self { consumer, committer, .. } = self;
-        // A commit under way shares the consumer, so closing waits for it, elsewhere.
-        let (tell, told) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            committer.stop();
-            drop(consumer);
-            if tell.send(()).is_err() {
-                tracing::debug!("left the consumer group after all");
-            }
-        });
-        let left = told.recv_timeout(LEAVE).is_ok();
-        if left {
-            tracing::info!("left the consumer group");
-        } else {
-            tracing::warn!("leaving the consumer group takes too long; ending without");
-        }
-        left
-    }
-
-    /// Sorts an error of `poll`: most pass by themselves, a few never do.
-    fn judge(&self, error: KafkaError) -> Result<(), SourceError> {
-        let code = error.rdkafka_error_code();
-        match (&error, code) {
-            (KafkaError::MessageConsumptionFatal(_), _) => Err(SourceError::Fatal(error)),
-            (_, Some(RDKafkaErrorCode::AutoOffsetReset)) => Err(SourceError::OffsetGone(error)),
-            (
-                _,
-                Some(
-                    RDKafkaErrorCode::TopicAuthorizationFailed
-                    | RDKafkaErrorCode::GroupAuthorizationFailed
-                    | RDKafkaErrorCode::ClusterAuthorizationFailed
-                    | RDKafkaErrorCode::Authentication
-                    | RDKafkaErrorCode::SaslAuthenticationFailed,
-                ),
-            ) => Err(SourceError::NotAuthorised(error)),
-            (
-                _,
-                Some(
-                    RDKafkaErrorCode::AllBrokersDown
-                    | RDKafkaErrorCode::BrokerTransportFailure
-                    | RDKafkaErrorCode::Resolve
-                    | RDKafkaErrorCode::OperationTimedOut,
-                ),
-            ) => {
-                // The client reconnects by itself; one line per outage is enough.
-                if self.reports.health.fault(CONNECTION, error.to_string()) {
-                    tracing::warn!(%error, "kafka cannot be reached; the client keeps trying");
-                }
-                Ok(())
-            }
-            _ => {
-                tracing::warn!(%error, "kafka consumer");
-                Ok(())
-            }
-        }
     }
 
     fn show_counts(&self) {
