@@ -185,7 +185,7 @@ fn a_condition_filters_and_a_failing_one_refuses() {
         assert_eq!((error.reason, &*error.detail), (RefusalReason::ExpressionFailed, said));
     }
     let mistakes = Condition::compile("row.total + 1").unwrap_err();
-    assert_eq!(mistakes[0].to_string(), "column 1: gives a whole number, not true or false");
+    assert_eq!(mistakes[0].to_string(), "column 1: gives a number, not true or false");
 }
 
 #[test]
@@ -220,9 +220,9 @@ fn a_failed_computation_is_a_refusal_with_its_field_and_column() {
     for (value, reason, said) in [
         ("row.nothing * 2.0", RefusalReason::MissingField, "expr: column 1: row.nothing is absent"),
         (
-            "row.total * row.org",
+            "row.total % row.org",
             RefusalReason::ExpressionFailed,
-            "expr: column 11: `*` takes no double and int; make them alike, like double(row.n) * 2.0",
+            "expr: column 11: `%` does not take double and int; make them alike, for example by int()",
         ),
         ("row.user_id", RefusalReason::WrongType, "it is a text, not a number"),
         (

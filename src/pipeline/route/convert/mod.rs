@@ -13,10 +13,10 @@ mod tests;
 use serde_json::Value as Json;
 
 use self::number::Exact;
-use super::event_time::{self, Unit};
-use super::expression::Kinds;
-use super::projection::Picked;
 use crate::model::outcome::RefusalReason;
+use crate::pipeline::route::event_time::{self, Unit};
+use crate::pipeline::route::expression::Kinds;
+use crate::pipeline::route::projection::Picked;
 
 /// What a value is turned into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

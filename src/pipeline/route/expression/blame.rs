@@ -116,7 +116,9 @@ fn refused(culprit: &IdedExpr, function: &str, types: &[String]) -> String {
     let given: Vec<&str> = types.iter().map(|name| kind(name)).collect();
     if is_mixed {
         let given = types.join(" and ");
-        return format!("`{function}` takes no {given}; make them alike, like double(row.n) * 2.0");
+        return format!(
+            "`{function}` does not take {given}; make them alike, for example by int()"
+        );
     }
     format!("`{function}` does not take {}", given.join(" and "))
 }

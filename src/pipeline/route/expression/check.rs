@@ -11,6 +11,7 @@ use super::ExpressionError;
 use super::blame::words;
 use super::kinds::Kinds;
 use super::language::{column, parts, spelled, with_standard};
+use super::order::ordered;
 use super::probe::{Argument, Probed, probe};
 use super::reads::is_constant;
 use crate::pipeline::route::path::Root;
@@ -82,7 +83,9 @@ impl<'e> Checker<'e> {
     /// What is the same for every record is tried out here and now.
     fn constant(&mut self, node: &IdedExpr, kinds: Kinds) -> Kinds {
         let given = with_standard(|standard| {
-            Value::resolve_val(node, standard).map(|value| Kinds::of(value.get_type().kind()))
+            let node = ordered(node);
+            let value = Value::resolve_val(&node, standard);
+            value.map(|value| Kinds::of(value.get_type().kind()))
         });
         given.unwrap_or_else(|error| {
             self.mistake(node, format!("always fails: {}", words(&error, node)));
@@ -166,9 +169,12 @@ impl<'e> Checker<'e> {
 
     fn arguments(&mut self, nodes: impl Iterator<Item = &'e IdedExpr>) -> Vec<Argument<'e>> {
         nodes
-            .map(|node| Argument {
-                kinds: self.kinds(node),
-                fixed: is_constant(node).then_some(node),
+            .map(|node| {
+                let sound_before = self.mistakes.len();
+                let kinds = self.kinds(node);
+                // One that always fails is noted already, and not the fault of who takes it.
+                let is_sound = self.mistakes.len() == sound_before;
+                Argument { kinds, fixed: (is_sound && is_constant(node)).then_some(node) }
             })
             .collect()
     }

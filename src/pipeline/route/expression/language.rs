@@ -1,7 +1,8 @@
 //! The language of expressions: CEL with its standard functions, and those for texts and numbers
 //! that its Go implementation brings along.
 //!
-//! Optional values stay off: what an absent field means is said beside the expression.
+//! Loops over objects have an order (`order`), and numbers of all kinds go with each other
+//! (`arithmetic`). Optional values stay off: what an absent field means is said beside the expression.
 //!
 //! Language: <https://github.com/google/cel-spec/blob/master/doc/langdef.md>.
 
@@ -11,7 +12,7 @@ use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, Sourc
 use cel::parser::ParseErrors;
 use cel::{Context, Env, Program, extensions};
 
-use super::{ExpressionError, order};
+use super::{ExpressionError, arithmetic, order};
 
 // Set up once per thread, not per record.
 thread_local! {
@@ -30,7 +31,8 @@ fn environment() -> Env {
     let texts = environment.add_extension(extensions::strings);
     let numbers = environment.add_extension(extensions::math);
     let loops = environment.add_extension(order::extension);
-    let is_whole = texts.is_ok() && numbers.is_ok() && loops.is_ok();
+    let mixed = environment.add_extension(arithmetic::extension);
+    let is_whole = texts.is_ok() && numbers.is_ok() && loops.is_ok() && mixed.is_ok();
     debug_assert!(is_whole, "they declare nothing twice");
     environment
 }
@@ -63,27 +65,33 @@ fn first_of(source: &str, errors: &ParseErrors) -> ExpressionError {
 /// Where a node stands in its expression, counted in characters from 1: at its operator, or where it
 /// begins.
 pub(super) fn column(info: &SourceInfo, node: &IdedExpr) -> usize {
-    let is_infix = match &node.expr {
-        Expr::Call(call) => call.target.is_none() && call.func_name != operators::INDEX,
+    let own = info.offset_for(node.id).map(|(start, _)| start);
+    let own = own.and_then(|start| usize::try_from(start).ok());
+    let start = match &node.expr {
+        // A function's place is its parenthesis.
+        Expr::Call(call) if call.target.is_none() && call.func_name != operators::INDEX => {
+            let name = spelled(&call.func_name);
+            let is_word = name.starts_with(|c: char| c.is_alphabetic()) && name != "in";
+            own.map(|own| if is_word { own.saturating_sub(name.len()) } else { own })
+        }
         Expr::Unspecified
+        | Expr::Call(_)
         | Expr::Comprehension(_)
         | Expr::Ident(_)
         | Expr::List(_)
         | Expr::Literal(_)
         | Expr::Map(_)
         | Expr::Select(_)
-        | Expr::Struct(_) => false,
+        | Expr::Struct(_) => first_offset(info, node),
     };
-    let own = info.offset_for(node.id).map(|(start, _)| start);
-    let start = if is_infix { own } else { first_offset(info, node) };
-    let start = start.and_then(|start| usize::try_from(start).ok()).unwrap_or(0);
+    let start = start.unwrap_or(0);
     // Nodes know their places in bytes.
     info.source.char_indices().take_while(|(at, _)| *at < start).count() + 1
 }
 
 /// The leftmost place of a node and its parts.
-fn first_offset(info: &SourceInfo, node: &IdedExpr) -> Option<u32> {
-    let own = info.offset_for(node.id).map(|(start, _)| start);
+fn first_offset(info: &SourceInfo, node: &IdedExpr) -> Option<usize> {
+    let own = info.offset_for(node.id).and_then(|(start, _)| usize::try_from(start).ok());
     parts(&node.expr).into_iter().filter_map(|part| first_offset(info, part)).chain(own).min()
 }
 
@@ -115,7 +123,7 @@ fn values(entries: &[IdedEntryExpr]) -> Vec<&IdedExpr> {
 
 /// A function as it is written.
 pub(super) fn spelled(function: &str) -> String {
-    match function {
+    match arithmetic::operator(function).unwrap_or(function) {
         "math.@max" => "math.greatest".to_owned(),
         "math.@min" => "math.least".to_owned(),
         "_[_]" => "[]".to_owned(),

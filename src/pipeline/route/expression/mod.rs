@@ -5,6 +5,7 @@
 //!
 //! Not here: where expressions are used (`condition`, `value`).
 
+mod arithmetic;
 mod blame;
 mod check;
 mod json;
@@ -27,16 +28,16 @@ pub use self::kinds::Kinds;
 
 use self::reads::Reads;
 use self::scope::Variable;
-use super::path::Root;
-use super::projection::{Picks, Projection};
 use crate::model::change::Change;
+use crate::pipeline::route::path::Root;
+use crate::pipeline::route::projection::{Picks, Projection};
 
 /// A checked expression.
 #[derive(Clone)]
 pub struct Expression {
     source: String,
     program: Arc<Program>,
-    /// What is evaluated: the program, with its loops in order.
+    /// What is evaluated: the program, with its loops in order and its numbers alike.
     root: Arc<IdedExpr>,
     reads: Reads,
     /// What it may give.

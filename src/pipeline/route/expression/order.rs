@@ -12,6 +12,8 @@ use cel::common::types::{CelList, DYN_TYPE, Kind};
 use cel::common::value::{CowVal, Val};
 use cel::{DeclarationError, Env, ExecutionError, Value};
 
+use super::arithmetic;
+
 /// No expression can be written that calls it.
 const SORTED: &str = "@sorted";
 
@@ -37,7 +39,7 @@ fn sorted<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Exec
     Ok(CowVal::owned(CelList::from(names)))
 }
 
-/// The same expression, with every loop in order.
+/// The same expression, with every loop in order and numbers going with each other.
 pub(super) fn ordered(node: &IdedExpr) -> IdedExpr {
     let boxed = |node: &IdedExpr| Box::new(ordered(node));
     let expr = match &node.expr {
@@ -54,7 +56,8 @@ pub(super) fn ordered(node: &IdedExpr) -> IdedExpr {
             }))
         }
         Expr::Call(call) => Expr::Call(CallExpr {
-            func_name: call.func_name.clone(),
+            func_name: arithmetic::function(&call.func_name)
+                .map_or_else(|| call.func_name.clone(), str::to_owned),
             target: call.target.as_deref().map(boxed),
             args: call.args.iter().map(ordered).collect(),
         }),

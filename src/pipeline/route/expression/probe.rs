@@ -9,6 +9,7 @@ use cel::{Context, ExecutionError, Value};
 
 use super::kinds::Kinds;
 use super::language::{parse, with_standard};
+use super::order::ordered;
 
 /// More arguments than that are not tried out: each multiplies the calls by the number of kinds.
 const MOST_ARGUMENTS: usize = 4;
@@ -111,9 +112,9 @@ impl Tried {
         } else {
             call.target.clone()
         };
-        let call = CallExpr { func_name: call.func_name.clone(), target, args };
         let function = call.func_name.clone();
-        let node = IdedExpr { id: 0, expr: Expr::Call(call) };
+        let call = CallExpr { func_name: function.clone(), target, args };
+        let node = ordered(&IdedExpr { id: 0, expr: Expr::Call(call) });
         let outcome = Value::resolve_val(&node, standard).map(|v| Kinds::of(v.get_type().kind()));
         match outcome {
             Ok(kinds) => self.accept(kinds),
