@@ -618,10 +618,10 @@ fn expressions_are_checked_where_they_stand() {
         ],
     );
     value("row.price +", &["17:33 : Syntax error: mismatched input '<EOF>' (column 12 CEL"]);
-    value("row.price % 0", &["17:33 : always fails: division by zero (column 11 CEL"]);
+    value("row.price % 0", &["17:32 : always fails: division by zero (column 11 CEL"]);
     value(
         "topic",
-        &["17:23 : gives a text, not a number; mend the expression, or choose another `as`"],
+        &["17:22 : gives a text, not a number; mend the expression, or choose another `as`"],
     );
     appended(
         "      value:\n        expr: >-\n          row.price *\n          rwos\n        default: 0",
@@ -631,13 +631,17 @@ fn expressions_are_checked_where_they_stand() {
              (fields are row.rwos) (column 13 of the expression); {cel}"
         )],
     );
+}
+
+#[test]
+fn what_an_expression_gives_fits_its_field() {
     let remedy = "mend the expression, or choose another `as`";
     replaced(
         "key: checkout",
         "key: { expr: row.a > row.b }",
         &[&format!(
             "15:20: routes[0].metric_event.key.expr: gives true or false, \
-         not a whole number or a text; {remedy}"
+         not a text or a whole number; {remedy}"
         )],
     );
     replaced(
@@ -645,7 +649,7 @@ fn expressions_are_checked_where_they_stand() {
         "user: { expr: row.a * 1.5 }",
         &[&format!(
             "16:31: routes[0].metric_event.context.user.expr: gives a floating-point number, \
-         not a whole number or a text; {remedy}"
+         not a text or a whole number; {remedy}"
         )],
     );
     appended(

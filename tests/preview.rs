@@ -214,7 +214,8 @@ routes:
     format: json
     metric:
       target: production
-      key: { expr: row.name.lowerAscii().replace(' ', '-') }
+      key:
+        expr: row.name.lowerAscii().replace(' ', '-')
       kind: custom
       event_key: $.row.event
       is_numeric: { from: $.row.numeric, as: boolean }

@@ -11,8 +11,8 @@ use crate::pipeline::route::settings::{Conversion, Field, FieldSource, Unit};
 /// Digits behind the decimal point; Oracle has negative ones, and PostgreSQL up to a thousand.
 const SCALES: RangeInclusive<i32> = -100..=400;
 
-/// The conversion of a field, or none when it says nothing of one.
-pub(super) fn conversion(section: &Section<'_>) -> Option<Option<Conversion>> {
+/// The conversion of a field, when it says one.
+pub(super) fn conversion(section: &Section<'_>) -> Option<Conversion> {
     let unit = section.choice("unit", &Unit::ALL.map(|unit| (unit.as_str(), unit)));
     let scale = scale(section);
     let known = [
@@ -32,10 +32,7 @@ pub(super) fn conversion(section: &Section<'_>) -> Option<Option<Conversion>> {
     };
     belongs("unit", matches!(chosen, Some(Conversion::Timestamp(_))), "timestamp");
     belongs("scale", matches!(chosen, Some(Conversion::Decimal(_))), "decimal");
-    match (section.get("as"), chosen) {
-        (None, _) => Some(None),
-        (Some(_), chosen) => chosen.map(Some),
-    }
+    chosen
 }
 
 fn scale(section: &Section<'_>) -> Option<i32> {

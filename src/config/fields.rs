@@ -89,7 +89,7 @@ fn long_form(section: &Section<'_>, role: Role) -> Option<Field> {
         "expr" => expression(section.review, text).map(FieldSource::Computed),
         _ => path(section.review, text).map(FieldSource::Path),
     });
-    let field = Field { from: from?, convert: convert?, absent: absent? };
+    let field = Field { from: from?, convert, absent: absent? };
     check(section.review, &section.at(origin), &field, role.takes())?;
     Some(field)
 }

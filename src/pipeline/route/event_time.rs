@@ -77,8 +77,9 @@ pub(super) fn from_any_iso(text: &str) -> Result<i64, String> {
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return Ok(time.as_millisecond());
     }
-    let local: jiff::civil::DateTime =
-        text.parse().map_err(|_| "it is a text that is no time in ISO 8601".to_owned())?;
+    // The library's error would show the text.
+    let local: Option<jiff::civil::DateTime> = text.parse().ok();
+    let local = local.ok_or("it is a text that is no time in ISO 8601")?;
     let zoned = local.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| error.to_string())?;
     Ok(zoned.timestamp().as_millisecond())
 }

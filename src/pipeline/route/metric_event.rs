@@ -90,7 +90,8 @@ impl EventMapping {
         body: &mut Vec<u8>,
     ) -> Result<(), MapError> {
         body.extend_from_slice(br#"{"kind":"custom","key":"#);
-        write_name(self.key.find(change, picks, "key")?, "key", RefusalReason::MissingField, body)?;
+        let key = self.key.find(change, picks, "key")?;
+        write_name(&key, "key", RefusalReason::MissingField, body)?;
         body.extend_from_slice(br#","creationDate":"#);
         write_integer(self.time(change, picks)?, body);
         body.extend_from_slice(br#","contextKeys":"#);
@@ -100,11 +101,11 @@ impl EventMapping {
             separator = b',';
             body.extend_from_slice(&part.prefix);
             let found = source.find(change, picks, &part.field)?;
-            write_name(found, &part.field, RefusalReason::EmptyContextKey, body)?;
+            write_name(&found, &part.field, RefusalReason::EmptyContextKey, body)?;
         }
         body.push(b'}');
         if let Some(source) = &self.value {
-            write_value(source.find(change, picks, "value")?, body)?;
+            write_value(&source.find(change, picks, "value")?, body)?;
         }
         self.write_data(change, picks, body)?;
         body.push(b'}');
@@ -168,9 +169,9 @@ fn parse_time(picked: Picked<'_>) -> Result<i64, String> {
     }
 }
 
-fn write_value(found: Found<'_>, body: &mut Vec<u8>) -> Result<(), MapError> {
+fn write_value(found: &Found<'_>, body: &mut Vec<u8>) -> Result<(), MapError> {
     const PREFIX: &[u8] = br#","metricValue":"#;
-    let picked = match &found {
+    let picked = match found {
         Found::Nothing => return Ok(()),
         Found::Text(json) => {
             body.extend_from_slice(PREFIX);

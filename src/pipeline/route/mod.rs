@@ -92,7 +92,7 @@ pub struct Route {
 enum Mapping {
     MetricEvent(EventMapping),
     Metric(MetricMapping),
-    SegmentMember(SegmentMapping),
+    SegmentMember(Box<SegmentMapping>),
 }
 
 /// What a route made of a change.
@@ -214,7 +214,7 @@ impl Route {
                 Mapping::Metric(MetricMapping::compile(metric, projection))
             }
             OperationSettings::SegmentMember(member) => {
-                Mapping::SegmentMember(SegmentMapping::compile(member, projection))
+                Mapping::SegmentMember(Box::new(SegmentMapping::compile(member, projection)))
             }
         };
         Self {

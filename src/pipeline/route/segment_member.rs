@@ -77,7 +77,7 @@ impl SegmentMapping {
     ) -> Result<(), MapError> {
         let (segment, member) = self.now.of(change, picks)?;
         let name = match &self.name {
-            Some(source) => text(source.find(change, picks, "name")?, "name")?,
+            Some(source) => text(&source.find(change, picks, "name")?, "name")?,
             None => None,
         };
         let is_member = change.op != Op::Delete
@@ -177,7 +177,7 @@ fn name(
     field: &str,
     when_empty: RefusalReason,
 ) -> Result<String, MapError> {
-    match text(source.find(change, picks, field)?, field)? {
+    match text(&source.find(change, picks, field)?, field)? {
         None => Err(absent(field)),
         Some(text) if text.is_empty() => Err(refuse(field, when_empty, "it is empty".to_owned())),
         Some(text) => Ok(text),
@@ -185,8 +185,8 @@ fn name(
 }
 
 /// The text of a name: a text, or a whole number's digits.
-fn text(found: Found<'_>, field: &str) -> Result<Option<String>, MapError> {
-    let picked = match &found {
+fn text(found: &Found<'_>, field: &str) -> Result<Option<String>, MapError> {
+    let picked = match found {
         Found::Nothing => return Ok(None),
         Found::Text(json) => {
             let literal = serde_json::from_slice(json);

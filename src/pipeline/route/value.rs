@@ -45,7 +45,7 @@ enum Origin {
         id: PickId,
         path: String,
     },
-    Computed(Bound),
+    Computed(Box<Bound>),
 }
 
 #[derive(Debug)]
@@ -72,12 +72,12 @@ pub(super) enum Found<'a> {
 /// Writes an event key or a context key: a text that is not empty. Whole numbers are taken as
 /// their digits, since most primary keys are numbers and LaunchDarkly's keys are texts.
 pub(super) fn write_name(
-    found: Found<'_>,
+    found: &Found<'_>,
     field: &str,
     when_empty: RefusalReason,
     body: &mut Vec<u8>,
 ) -> Result<(), MapError> {
-    let picked = match &found {
+    let picked = match found {
         Found::Text(json) => {
             body.extend_from_slice(json);
             return Ok(());
@@ -177,7 +177,9 @@ impl Source {
                 FieldSource::Path(path) => {
                     Origin::Picked { id: projection.add(path), path: path.to_string() }
                 }
-                FieldSource::Computed(expression) => Origin::Computed(expression.bind(projection)),
+                FieldSource::Computed(expression) => {
+                    Origin::Computed(Box::new(expression.bind(projection)))
+                }
             },
             convert: field.convert,
             absent: match &field.absent {

@@ -29,7 +29,7 @@ struct VariableScale {
 /// # Errors
 /// What is wrong with it, in words.
 pub(super) fn from_base64(text: &str, scale: i32) -> Result<Exact, String> {
-    let bytes = STANDARD.decode(text).map_err(|_| "it is a text that is not base64".to_owned())?;
+    let bytes = STANDARD.decode(text).ok().ok_or("it is a text that is not base64")?;
     if bytes.is_empty() || bytes.len() > MOST_BYTES {
         return Err(format!("it holds {} bytes; a decimal has 1 to {MOST_BYTES}", bytes.len()));
     }
@@ -46,8 +46,8 @@ pub(super) fn from_base64(text: &str, scale: i32) -> Result<Exact, String> {
 /// # Errors
 /// What is wrong with it, in words.
 pub(super) fn from_object(json: &str) -> Result<Exact, String> {
-    let decimal: VariableScale = serde_json::from_str(json)
-        .map_err(|_| "it is an object without a `scale` and a `value` in base64".to_owned())?;
+    let decimal: Option<VariableScale> = serde_json::from_str(json).ok();
+    let decimal = decimal.ok_or("it is an object without a `scale` and a `value` in base64")?;
     from_base64(&decimal.value, decimal.scale)
 }
 

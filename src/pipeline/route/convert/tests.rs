@@ -263,7 +263,7 @@ proptest! {
         let mut magnitude = bytes.clone();
         let is_negative = bytes[0] >= 0x80;
         if is_negative {
-            magnitude.iter_mut().for_each(|byte| *byte = !*byte);
+            for byte in &mut magnitude { *byte = !*byte; }
         }
         let mut digits = vec![u32::from(is_negative)];
         let mut place = vec![1_u32];
@@ -283,7 +283,7 @@ proptest! {
             digits.resize(digits.len().max(place.len()), 0);
             for (digit, unit) in digits.iter_mut().zip(&place) { *digit += unit * u32::from(*byte); }
             carried(&mut digits);
-            place.iter_mut().for_each(|unit| *unit *= 256);
+            for unit in &mut place { *unit *= 256; }
             carried(&mut place);
         }
         let digits: String = digits.iter().rev().map(|d| char::from_digit(*d, 10).unwrap()).collect();

@@ -125,9 +125,9 @@ impl Expression {
 
     /// Asks the projection for the fields that it reads.
     pub(super) fn bind(&self, projection: &mut Projection) -> Bound {
-        let document = |root| match root {
-            Root::Row | Root::After if self.is_of_before => Root::Before,
-            other => other,
+        let document = |root| {
+            let is_other = self.is_of_before && matches!(root, Root::Row | Root::After);
+            if is_other { Root::Before } else { root }
         };
         let variables = self.reads.roots.iter();
         let variables = variables

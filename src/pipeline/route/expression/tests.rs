@@ -40,7 +40,7 @@ fn evaluated(expression: &Expression, change: &Change<'_>) -> (Evaluated, String
 fn value(source: &str, change: &Change<'_>) -> Json {
     match evaluate(source, change).0 {
         Evaluated::Value(value) => value,
-        other => panic!("{source}: {other:?}"),
+        other @ (Evaluated::Missing | Evaluated::Failed(_)) => panic!("{source}: {other:?}"),
     }
 }
 
@@ -181,7 +181,7 @@ fn failures_name_the_place_and_never_the_value() {
 
 #[test]
 fn every_error_of_the_language_has_words_without_values() {
-    let node = cel::IdedExpr::default();
+    let node = IdedExpr::default();
     let secret = Value::from("zq9");
     for error in [
         ExecutionError::unsupported_key_type(secret.clone()),
