@@ -648,7 +648,7 @@ fn what_an_expression_gives_fits_its_field() {
         "user: $.row.user_id",
         "user: { expr: row.a * 1.5 }",
         &[&format!(
-            "16:31: routes[0].metric_event.context.user.expr: gives a floating-point number, \
+            "16:32: routes[0].metric_event.context.user.expr: gives a floating-point number, \
          not a text or a whole number; {remedy}"
         )],
     );
@@ -668,7 +668,7 @@ fn what_an_expression_gives_fits_its_field() {
     replaced(
         "format: json",
         "format: json\n    when: row.total + 1",
-        &["12:11: routes[0].when: gives a number, not true or false \
+        &["13:11: routes[0].when: gives a number, not true or false \
          (column 1 of the expression); conditions are CEL: https://github.com/google/cel-spec"],
     );
 }

@@ -200,6 +200,50 @@ fn every_error_of_the_language_has_words_without_values() {
 }
 
 #[test]
+fn hostile_values_are_outcomes_not_panics() {
+    let create = change(
+        Op::Create,
+        r#"{"min":-9223372036854775808,"minus":-1,"huge":1e300,"s":"é𝄞","l":[1],"deep":[[[{}]]],
+            "m":{"":{}},"zero":0,"neg":-0.0}"#,
+    );
+    for source in [
+        "row.min / row.minus",
+        "row.min % row.minus",
+        "-row.min",
+        "math.abs(row.min)",
+        "row.min - 1",
+        "row.l[-1]",
+        "row.l[row.huge]",
+        "row.l[row.min]",
+        "int(row.huge)",
+        "uint(row.minus)",
+        "row.huge * row.huge",
+        "row.s.substring(1, 5)",
+        "row.s.substring(2, 1)",
+        "row.s.charAt(9)",
+        "row.s.split('', 1)",
+        "row.s.replace('é', '')",
+        "row.s.format([1])",
+        "'%d %s'.format([row.s])",
+        "row.s.matches(row.s)",
+        "row.deep[0][0][0].x.y",
+        "row.m[''].z",
+        "math.bitShiftLeft(1, row.minus)",
+        "math.round(row.neg)",
+        "string(row.l)",
+        "row.l.map(x, x / row.zero)",
+        "{row.l: 1}",
+        "row.l[0] in row.s",
+    ] {
+        match evaluate(source, &create).0 {
+            Evaluated::Value(value) => assert!(!value.is_null(), "{source}"),
+            Evaluated::Failed(said) => assert!(!said.contains('é'), "{source}: {said}"),
+            Evaluated::Missing => {}
+        }
+    }
+}
+
+#[test]
 fn what_the_source_did_not_send_is_absent() {
     let placeholder = Placeholder { text: "-no", base64: "LW5v", codes: "[45,110,111]" };
     let row = r#"{"t":"-no","b":"LW5v","a":["-no"],"c":[45,110,111],"o":["-no","x"],"n":[45],
