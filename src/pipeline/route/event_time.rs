@@ -78,10 +78,15 @@ pub(super) fn from_any_iso(text: &str) -> Result<i64, String> {
         return Ok(time.as_millisecond());
     }
     // The library's error would show the text.
-    let local: Option<jiff::civil::DateTime> = text.parse().ok();
+    let local: Option<jiff::civil::DateTime> = dated(text).parse().ok();
     let local = local.ok_or("it is a text that is no time in ISO 8601")?;
     let zoned = local.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| error.to_string())?;
     Ok(zoned.timestamp().as_millisecond())
+}
+
+/// A date without the `Z` that Debezium's `io.debezium.time.IsoDate` puts behind it.
+fn dated(text: &str) -> &str {
+    text.strip_suffix('Z').filter(|date| !date.contains([':', 'T', ' '])).unwrap_or(text)
 }
 
 /// Takes milliseconds, as Kafka stamps records.

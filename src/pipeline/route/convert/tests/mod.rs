@@ -1,5 +1,7 @@
 //! Conversions, against what they must give and against naive models.
 
+mod captured;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
@@ -154,6 +156,7 @@ fn times_are_milliseconds() {
             (r#""2026-01-01T00:00:00.25""#, ms),
             (r#""2026-01-01""#, "1767225600000"),
             (r#""1970-01-02""#, "86400000"),
+            (r#""1970-01-02Z""#, "86400000"),
         ],
     );
     for (unit, json, expected) in [
