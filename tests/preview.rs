@@ -205,6 +205,7 @@ routes:
   - name: plans
     topics: [subscriptions]
     format: debezium
+    before: full
     segment_member:
       target: production
       segment: { expr: "'plan-' + row.plan.lowerAscii()" }

@@ -138,7 +138,7 @@ fn a_moved_member_leaves_the_segment_that_was_computed_for_it() {
         after: Some(r#"{"id":"AQ==","plan":"Team","active":true}"#),
         ..Change::new(record, Op::Update)
     };
-    let router = Router::compile(&[settings]);
+    let router = Router::new(&[settings]);
     let topic = router.topic("t").unwrap();
     let mut picks = Picks::default();
     topic.groups()[0].pick(&change, &mut picks).unwrap();
