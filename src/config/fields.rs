@@ -1,18 +1,22 @@
 //! Where a value of an operation comes from: `$.row.total`, `checkout`, or the long form
-//! `{ from: $.row.total, default: 0 }`.
+//! `{ from: $.row.total, default: 0 }`, `{ expr: row.price * 2.0 }`.
 //!
 //! # Invariants
 //! - C4: an event that LaunchDarkly would not count is refused here when the file alone shows it:
 //!   an empty key, no context, a value that is no number.
 //!
-//! Not here: the grammar of references (`pipeline::route::path`).
+//! Not here: the grammar of references and expressions (`pipeline::route`), conversions
+//! (`conversion`).
 
 use serde_json::{Number, Value as Json};
 
+use super::conversion::{conversion, given};
 use super::keys;
 use super::mistakes::{At, Review};
+use super::operation::expression;
 use super::raw::{Scalar, Style, Value};
 use super::section::{Inside, Section, note_inside, scalar};
+use crate::pipeline::route::expression::Kinds;
 use crate::pipeline::route::path::FieldPath;
 use crate::pipeline::route::settings::{Absent, Field, FieldSource};
 
@@ -26,6 +30,20 @@ pub(super) enum Role {
     Attribute,
 }
 
+// === impl Role ===
+
+impl Role {
+    /// What may be sent for it.
+    fn takes(self) -> Kinds {
+        match self {
+            Self::EventKey | Self::ContextKey => Kinds::TEXT | Kinds::WHOLE,
+            Self::Number => Kinds::NUMBER,
+            Self::Time => Kinds::TEXT | Kinds::NUMBER,
+            Self::Attribute => Kinds::SENDABLE,
+        }
+    }
+}
+
 /// Reads a field in its short or long form.
 pub(super) fn field(review: &Review<'_>, value: &Value, role: Role) -> Option<Field> {
     if let Value::Section(at, _) = value {
@@ -35,10 +53,10 @@ pub(super) fn field(review: &Review<'_>, value: &Value, role: Role) -> Option<Fi
     let text = short_text(review, value, role)?;
     if FieldPath::looks_like_one(&text.text) {
         let from = FieldSource::Path(path(review, text)?);
-        return Some(Field { from, absent: Absent::Refuse });
+        return Some(Field { from, convert: None, absent: Absent::Refuse });
     }
     let from = FieldSource::Literal(literal(review, text, role)?);
-    Some(Field { from, absent: Absent::Refuse })
+    Some(Field { from, convert: None, absent: Absent::Refuse })
 }
 
 /// The scalar of a field. An attribute may be an empty text; for keys `literal` says why not.
@@ -50,32 +68,64 @@ fn short_text<'a>(review: &Review<'_>, value: &'a Value, role: Role) -> Option<&
 }
 
 fn long_form(section: &Section<'_>, role: Role) -> Option<Field> {
-    match (section.get("from"), section.get("literal")) {
-        (Some(_), None) => {
-            let absent = absent(section, role);
-            let from = section.text("from").and_then(|text| path(section.review, text));
-            Some(Field { from: FieldSource::Path(from?), absent: absent? })
-        }
-        (None, Some(value)) => {
-            for name in ["optional", "default"].iter().filter(|name| section.get(name).is_some()) {
-                let problem = "has no meaning beside `literal`, which is always there";
-                section.review.mistake(&section.at(name), problem, "remove it");
-            }
-            let text = short_text(section.review, value, role)?;
-            let from = FieldSource::Literal(literal(section.review, text, role)?);
-            Some(Field { from, absent: Absent::Refuse })
-        }
-        (Some(_), Some(_)) => {
-            let problem = "stands beside `from`";
-            section.review.mistake(&section.at("literal"), problem, "keep one of the two");
-            None
-        }
-        (None, None) => {
-            let problem = "says neither `from` nor `literal`";
-            section.review.mistake(&section.at, problem, "give one: { from: $.row.id }");
-            None
+    let origins = ["from", "expr", "literal"];
+    let mut said = origins.iter().filter(|name| section.get(name).is_some());
+    let Some(origin) = said.next() else {
+        let problem = "says neither `from` nor `expr` nor `literal`";
+        section.review.mistake(&section.at, problem, "give one: { from: $.row.id }");
+        return None;
+    };
+    if let Some(second) = said.next() {
+        let problem = format!("stands beside `{origin}`");
+        section.review.mistake(&section.at(second), problem, "keep one of the two");
+        return None;
+    }
+    if let ("literal", Some(value)) = (*origin, section.get("literal")) {
+        return long_literal(section, value, role);
+    }
+    let absent = absent(section, role);
+    let convert = conversion(section);
+    let from = section.text(origin).and_then(|text| match *origin {
+        "expr" => expression(section.review, text).map(FieldSource::Computed),
+        _ => path(section.review, text).map(FieldSource::Path),
+    });
+    let field = Field { from: from?, convert, absent: absent? };
+    check(section.review, &section.at(origin), &field, role.takes())?;
+    Some(field)
+}
+
+fn long_literal(section: &Section<'_>, value: &Value, role: Role) -> Option<Field> {
+    for name in ["optional", "default"].iter().filter(|name| section.get(name).is_some()) {
+        let problem = "has no meaning beside `literal`, which is always there";
+        section.review.mistake(&section.at(name), problem, "remove it");
+    }
+    for name in ["as", "scale", "unit"].iter().filter(|name| section.get(name).is_some()) {
+        let problem = "has no meaning beside `literal`, which is sent as it stands";
+        section.review.mistake(&section.at(name), problem, "remove it");
+    }
+    let text = short_text(section.review, value, role)?;
+    let from = FieldSource::Literal(literal(section.review, text, role)?);
+    Some(Field { from, convert: None, absent: Absent::Refuse })
+}
+
+/// Refuses a field of which the file alone shows that it never gives what is taken.
+pub(super) fn check(review: &Review<'_>, at: &At, field: &Field, takes: Kinds) -> Option<()> {
+    if let (FieldSource::Computed(expression), Some(conversion)) = (&field.from, field.convert) {
+        let kinds = expression.kinds();
+        if !kinds.meets(conversion.takes()) {
+            let problem =
+                format!("gives {kinds}, which cannot be taken as {}", conversion.as_str());
+            review.mistake(at, problem, "mend the expression, or remove `as`");
+            return None;
         }
     }
+    let given = given(field);
+    if !given.meets(takes) {
+        let problem = format!("gives {given}, not {takes}");
+        review.mistake(at, problem, "mend the expression, or choose another `as`");
+        return None;
+    }
+    Some(())
 }
 
 /// What an absent field means: `optional`, `default`, or neither.

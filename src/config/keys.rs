@@ -126,7 +126,7 @@ pub(super) const SYNCED: SectionKeys = SectionKeys {
 };
 pub(super) const FIELD: SectionKeys = SectionKeys {
     section: "routes[].metric_event.*",
-    keys: &["from", "optional", "default", "literal"],
+    keys: &["from", "expr", "literal", "as", "unit", "scale", "optional", "default"],
 };
 pub(super) const BATCH: SectionKeys =
     SectionKeys { section: "batch", keys: &["max_events", "max_bytes", "linger"] };

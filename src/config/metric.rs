@@ -6,12 +6,13 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::fields::{Role, field, natural};
+use super::fields::{Role, check, field, natural};
 use super::mistakes::Review;
 use super::operation::{mapped, target};
 use super::raw::Value;
 use super::section::Section;
-use crate::launchdarkly::definition::{FIELDS, validate};
+use crate::launchdarkly::definition::{FIELDS, Shape, validate};
+use crate::pipeline::route::expression::Kinds;
 use crate::pipeline::route::settings::{Absent, Field, FieldSource, MetricSettings, OnDelete};
 
 pub(super) fn metric(section: &Section<'_>, targets: &[String]) -> Option<MetricSettings> {
@@ -27,7 +28,7 @@ pub(super) fn metric(section: &Section<'_>, targets: &[String]) -> Option<Metric
         .iter()
         .filter(|known| known.name != "key")
         .filter_map(|known| {
-            let value = template(section.review, section.get(known.name)?)?;
+            let value = template(section.review, section.get(known.name)?, kinds(known.shape))?;
             Some((known.wire.to_owned(), value))
         })
         .collect();
@@ -41,19 +42,32 @@ pub(super) fn metric(section: &Section<'_>, targets: &[String]) -> Option<Metric
 }
 
 /// A field, a literal list or a literal section.
-fn template(review: &Review<'_>, value: &Value) -> Option<Field> {
+fn template(review: &Review<'_>, value: &Value, takes: Kinds) -> Option<Field> {
     let is_field = match value {
         Value::Section(_, entries) => {
-            entries.iter().any(|entry| matches!(entry.name.as_str(), "from" | "literal"))
+            entries.iter().any(|entry| matches!(entry.name.as_str(), "from" | "expr" | "literal"))
         }
         Value::List(..) => false,
         Value::Scalar(_) | Value::Nothing(_) | Value::Broken(_) => true,
     };
     if is_field {
-        return field(review, value, Role::Attribute);
+        let field = field(review, value, Role::Attribute)?;
+        check(review, value.at(), &field, takes)?;
+        return Some(field);
     }
     let literal = json_of(value)?;
-    Some(Field { from: FieldSource::Literal(literal), absent: Absent::Refuse })
+    Some(Field { from: FieldSource::Literal(literal), convert: None, absent: Absent::Refuse })
+}
+
+/// What a field of a definition takes.
+fn kinds(shape: Shape) -> Kinds {
+    match shape {
+        Shape::Text | Shape::Choice(_) => Kinds::TEXT,
+        Shape::Flag => Kinds::BOOLEAN,
+        Shape::Offset | Shape::Percentile | Shape::Bound => Kinds::NUMBER,
+        Shape::Names | Shape::Urls => Kinds::LIST,
+        Shape::EventDefault | Shape::Object(_) => Kinds::OBJECT,
+    }
 }
 
 fn json_of(value: &Value) -> Option<Json> {
@@ -78,8 +92,8 @@ fn check_literals(section: &Section<'_>, key: &Field, fields: &[(String, Field)]
         let literal = match (&field.from, name.as_str()) {
             (FieldSource::Literal(literal), _) => literal.clone(),
             // Any key will do; the other fields may decide each other.
-            (FieldSource::Path(_), "key") => Json::from("key"),
-            (FieldSource::Path(_), _) => return,
+            (FieldSource::Path(_) | FieldSource::Computed(_), "key") => Json::from("key"),
+            (FieldSource::Path(_) | FieldSource::Computed(_), _) => return,
         };
         definition.insert(name.clone(), literal);
     }

@@ -19,6 +19,7 @@
 //! Not here: what the settings mean (the parts that own them), arguments of the command line.
 
 pub mod cases;
+mod conversion;
 mod fields;
 mod interpolate;
 mod kafka;

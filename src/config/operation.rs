@@ -1,23 +1,52 @@
-//! What all operations of a route read alike: their target, their fields, their conditions.
+//! What all operations of a route read alike: their target, their fields, their expressions.
 
 use super::fields::{Role, field};
 use super::mistakes::{Review, suggestion};
 use super::raw::Scalar;
-use super::section::{Inside, Section, note_inside};
+use super::section::Section;
 use crate::model::batch::TargetId;
 use crate::pipeline::route::condition::Condition;
+use crate::pipeline::route::expression::{Expression, ExpressionError};
 use crate::pipeline::route::settings::Field;
 
+/// The language's definition, for who wants to know more.
+const CEL: &str = "are CEL: https://github.com/google/cel-spec";
+
 pub(super) fn condition(review: &Review<'_>, text: &Scalar) -> Option<Condition> {
-    let error = match Condition::compile(&text.text) {
+    let mistakes = match Condition::compile(&text.text) {
         Ok(condition) => return Some(condition),
-        Err(error) => error,
+        Err(mistakes) => mistakes,
     };
-    // The parser's texts may span lines, a mistake does not.
-    let message = error.message.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mistake = Inside { column: error.column, message: &message, kind: "a condition" };
-    note_inside(review, text, &mistake, "conditions are CEL: https://github.com/google/cel-spec");
+    note(review, text, &mistakes, "a condition", &format!("conditions {CEL}"));
     None
+}
+
+pub(super) fn expression(review: &Review<'_>, text: &Scalar) -> Option<Expression> {
+    let mistakes = match Expression::compile(&text.text) {
+        Ok(expression) => return Some(expression),
+        Err(mistakes) => mistakes,
+    };
+    note(review, text, &mistakes, "an expression", &format!("expressions {CEL}"));
+    None
+}
+
+/// Notes what is wrong with an expression, each mistake at its place in the file, when the file
+/// spells the expression as it is, and with its column in the expression.
+fn note(
+    review: &Review<'_>,
+    text: &Scalar,
+    mistakes: &[ExpressionError],
+    kind: &str,
+    remedy: &str,
+) {
+    if text.is_secret() {
+        // The messages quote the text.
+        return review.mistake(&text.at, format!("{} is not {kind}", text.shown()), remedy);
+    }
+    for ExpressionError { column, message } in mistakes {
+        let at = review.inside(&text.at, &text.text, *column).unwrap_or_else(|| text.at.clone());
+        review.mistake(&at, format!("{message} (column {column} of the expression)"), remedy);
+    }
 }
 
 pub(super) fn mapped(section: &Section<'_>, name: &str, role: Role) -> Option<Field> {

@@ -187,12 +187,12 @@ impl RefusalReason {
             Self::MissingField => {
                 "give the field a `default`, mark it `optional`, or filter such records with `when`"
             }
-            Self::WrongType => "map a field of the right type",
+            Self::WrongType => "map a field of the right type, or convert it with `as`",
             Self::EmptyContextKey => {
                 "filter such records with `when`; LaunchDarkly does not count events without a context key"
             }
             Self::ImplausibleTime => {
-                "map a Unix time (s, ms, µs or ns) or an RFC 3339 text, or leave `time` out to use the record's timestamp"
+                "map a Unix time (s, ms, µs or ns) or an RFC 3339 text, say what it is with `as: timestamp`, or leave `time` out to use the record's timestamp"
             }
             Self::ExpressionFailed => "guard the expression, for example with has(row.field)",
             Self::TooLarge => "map less `data`",

@@ -1,7 +1,8 @@
 //! Reads the time of an event and turns it into the milliseconds LaunchDarkly wants.
 //!
-//! Databases and connectors write times in seconds, milliseconds, microseconds and nanoseconds.
-//! The unit is told by magnitude: within the years we accept, no number is plausible in two units.
+//! Databases and connectors write times in seconds, milliseconds, microseconds and nanoseconds, and
+//! dates in days. Where the mapping names no unit, it is told by magnitude: within the years we
+//! accept, no number is plausible in two units of a second.
 //!
 //! # Invariants
 //! - T1: a time outside 2000-01-01 to 2099-12-31 (UTC) is an error, never "now": an event counted
@@ -15,6 +16,20 @@ const LATEST_MS: i64 = 4_102_444_800_000;
 
 /// The units a plain number may be in: how many of them make a second.
 const UNITS: [i128; 4] = [1, 1_000, 1_000_000, 1_000_000_000];
+
+/// Numbers are handed to [`Unit::to_milliseconds`] with so many digits behind the decimal point:
+/// enough for a day's milliseconds.
+pub(super) const DIGITS_BELOW_ONE: i32 = 9;
+
+/// What a number of a time counts, since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    Seconds,
+    Milliseconds,
+    Microseconds,
+    Nanoseconds,
+    Days,
+}
 
 /// Reads a Unix time from the text of a JSON number.
 ///
@@ -53,6 +68,27 @@ pub(super) fn from_text(text: &str) -> Result<i64, String> {
     plausible(time.as_millisecond()).ok_or_else(|| format!("{time} lies outside 2000 to 2099"))
 }
 
+/// Reads a date or a time as databases write it. One without an offset is in UTC, as change data
+/// capture has it; a date is its first instant.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(super) fn from_any_iso(text: &str) -> Result<i64, String> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.as_millisecond());
+    }
+    // The library's error would show the text.
+    let local: Option<jiff::civil::DateTime> = dated(text).parse().ok();
+    let local = local.ok_or("it is a text that is no time in ISO 8601")?;
+    let zoned = local.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| error.to_string())?;
+    Ok(zoned.timestamp().as_millisecond())
+}
+
+/// A date without the `Z` that Debezium's `io.debezium.time.IsoDate` puts behind it.
+fn dated(text: &str) -> &str {
+    text.strip_suffix('Z').filter(|date| !date.contains([':', 'T', ' '])).unwrap_or(text)
+}
+
 /// Takes milliseconds, as Kafka stamps records.
 pub(super) fn from_milliseconds(ms: i64) -> Result<i64, String> {
     plausible(ms).ok_or_else(|| format!("{ms} ms lies outside 2000 to 2099"))
@@ -64,6 +100,38 @@ fn from_integer(value: i128) -> Option<i64> {
 
 fn plausible(ms: i64) -> Option<i64> {
     (EARLIEST_MS..LATEST_MS).contains(&ms).then_some(ms)
+}
+
+// === impl Unit ===
+
+impl Unit {
+    pub const ALL: [Self; 5] =
+        [Self::Seconds, Self::Milliseconds, Self::Microseconds, Self::Nanoseconds, Self::Days];
+
+    /// The word used for it in configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Seconds => "s",
+            Self::Milliseconds => "ms",
+            Self::Microseconds => "us",
+            Self::Nanoseconds => "ns",
+            Self::Days => "days",
+        }
+    }
+
+    /// The milliseconds of a billion times so many units. `None` when no calendar reaches that far.
+    pub(super) fn to_milliseconds(self, billionths: i128) -> Option<i64> {
+        // Milliseconds in a billionth of a unit, as a fraction.
+        let (factor, divisor) = match self {
+            Self::Days => (86_400_000, 1_000_000_000),
+            Self::Seconds => (1_000, 1_000_000_000),
+            Self::Milliseconds => (1, 1_000_000_000),
+            Self::Microseconds => (1, 1_000_000_000_000),
+            Self::Nanoseconds => (1, 1_000_000_000_000_000),
+        };
+        let ms = i64::try_from(billionths.checked_mul(factor)?.div_euclid(divisor)).ok()?;
+        jiff::Timestamp::from_millisecond(ms).is_ok().then_some(ms)
+    }
 }
 
 #[cfg(test)]

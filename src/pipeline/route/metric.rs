@@ -82,6 +82,8 @@ fn value(found: Found<'_>, field: &str) -> Result<Option<Value>, MapError> {
         Found::Nothing => Ok(None),
         Found::Text(json) => parse(json).map(Some),
         Found::Value(Picked::Json(json)) => parse(json.as_bytes()).map(Some),
+        Found::Made(json) => parse(json.as_bytes()).map(Some),
+        Found::Milliseconds(ms) => Ok(Some(Value::from(ms))),
         Found::Value(Picked::Text(text)) => Ok(Some(Value::from(text))),
         Found::Value(Picked::Integer(integer)) => Ok(Some(Value::from(integer))),
         Found::Value(picked @ Picked::Unreadable) => Err(wrong(field, picked, "a text")),

@@ -90,7 +90,8 @@ impl EventMapping {
         body: &mut Vec<u8>,
     ) -> Result<(), MapError> {
         body.extend_from_slice(br#"{"kind":"custom","key":"#);
-        write_name(self.key.find(change, picks, "key")?, "key", RefusalReason::MissingField, body)?;
+        let key = self.key.find(change, picks, "key")?;
+        write_name(&key, "key", RefusalReason::MissingField, body)?;
         body.extend_from_slice(br#","creationDate":"#);
         write_integer(self.time(change, picks)?, body);
         body.extend_from_slice(br#","contextKeys":"#);
@@ -100,11 +101,11 @@ impl EventMapping {
             separator = b',';
             body.extend_from_slice(&part.prefix);
             let found = source.find(change, picks, &part.field)?;
-            write_name(found, &part.field, RefusalReason::EmptyContextKey, body)?;
+            write_name(&found, &part.field, RefusalReason::EmptyContextKey, body)?;
         }
         body.push(b'}');
         if let Some(source) = &self.value {
-            write_value(source.find(change, picks, "value")?, body)?;
+            write_value(&source.find(change, picks, "value")?, body)?;
         }
         self.write_data(change, picks, body)?;
         body.push(b'}');
@@ -151,7 +152,9 @@ impl EventMapping {
                 Some(ms) => event_time::from_milliseconds(ms),
                 None => Err("the record carries no timestamp; map `time`".to_owned()),
             },
+            Found::Milliseconds(ms) => event_time::from_milliseconds(ms),
             Found::Text(json) => parse_time(Picked::Json(std::str::from_utf8(json).unwrap_or(""))),
+            Found::Made(json) => parse_time(Picked::Json(&json)),
             Found::Value(picked) => parse_time(picked),
         };
         parsed.map_err(|detail| refuse("time", RefusalReason::ImplausibleTime, detail))
@@ -166,24 +169,25 @@ fn parse_time(picked: Picked<'_>) -> Result<i64, String> {
     }
 }
 
-fn write_value(found: Found<'_>, body: &mut Vec<u8>) -> Result<(), MapError> {
+fn write_value(found: &Found<'_>, body: &mut Vec<u8>) -> Result<(), MapError> {
     const PREFIX: &[u8] = br#","metricValue":"#;
-    match found {
-        Found::Nothing => Ok(()),
+    let picked = match found {
+        Found::Nothing => return Ok(()),
         Found::Text(json) => {
             body.extend_from_slice(PREFIX);
             body.extend_from_slice(json);
-            Ok(())
+            return Ok(());
         }
-        Found::Value(picked) => {
-            let number = picked.as_number().ok_or_else(|| wrong("value", picked, "a number"))?;
-            // JSON allows 1e999, which every reader turns into infinity.
-            if !number.parse::<f64>().is_ok_and(f64::is_finite) {
-                return Err(refuse("value", RefusalReason::WrongType, "it is not finite".into()));
-            }
-            body.extend_from_slice(PREFIX);
-            body.extend_from_slice(number.as_bytes());
-            Ok(())
-        }
+        Found::Value(picked) => *picked,
+        Found::Made(json) => Picked::Json(json),
+        Found::Milliseconds(ms) => Picked::Integer(*ms),
+    };
+    let number = picked.as_number().ok_or_else(|| wrong("value", picked, "a number"))?;
+    // JSON allows 1e999, which every reader turns into infinity.
+    if !number.parse::<f64>().is_ok_and(f64::is_finite) {
+        return Err(refuse("value", RefusalReason::WrongType, "it is not finite".into()));
     }
+    body.extend_from_slice(PREFIX);
+    body.extend_from_slice(number.as_bytes());
+    Ok(())
 }

@@ -10,7 +10,9 @@
 //! Not here: how bytes are decoded (`decode`), how operations travel (`batch`, `deliver`).
 
 pub mod condition;
+mod convert;
 mod event_time;
+pub mod expression;
 mod metric;
 mod metric_event;
 pub mod path;
@@ -79,7 +81,7 @@ pub struct Route {
     pub id: RouteId,
     pub name: Arc<str>,
     pub target: TargetId,
-    when: Option<condition::Condition>,
+    when: Option<condition::BoundCondition>,
     /// Whether an expression of it speaks of the row as it was.
     reads_before: bool,
     mapping: Mapping,
@@ -90,7 +92,7 @@ pub struct Route {
 enum Mapping {
     MetricEvent(EventMapping),
     Metric(MetricMapping),
-    SegmentMember(SegmentMapping),
+    SegmentMember(Box<SegmentMapping>),
 }
 
 /// What a route made of a change.
@@ -212,15 +214,15 @@ impl Route {
                 Mapping::Metric(MetricMapping::compile(metric, projection))
             }
             OperationSettings::SegmentMember(member) => {
-                Mapping::SegmentMember(SegmentMapping::compile(member, projection))
+                Mapping::SegmentMember(Box::new(SegmentMapping::compile(member, projection)))
             }
         };
         Self {
             id,
             name: Arc::from(settings.name.as_str()),
             target: settings.operation.target(),
-            when: settings.when.clone(),
-            reads_before: settings.conditions().any(|it| it.source().contains("before")),
+            when: settings.when.as_ref().map(|when| when.bind(projection)),
+            reads_before: settings.expressions().any(|it| it.reads(path::Root::Before)),
             mapping,
         }
     }
@@ -259,8 +261,10 @@ impl Route {
         let (reason, detail) = (error.reason, &error.detail);
         let failed = reason == RefusalReason::ExpressionFailed;
         // Of a delete, `row` is what it was.
-        let reads_it =
-            change.op == Op::Delete || detail.contains("$.before") || (failed && self.reads_before);
+        let is_computed = failed || detail.contains(value::COMPUTED);
+        let reads_it = change.op == Op::Delete
+            || detail.contains("$.before")
+            || (is_computed && self.reads_before);
         let is_disbelieved = change.before_extent == BeforeExtent::Key && reads_it;
         if is_disbelieved && (failed || reason == RefusalReason::MissingField) {
             error.detail.push_str(DISBELIEF);
@@ -279,7 +283,7 @@ impl Route {
             return Ok(Routed::Filtered(reason));
         }
         if let Some(when) = &self.when {
-            let holds = when.holds(change).map_err(|error| RouteError {
+            let holds = when.holds(change, picks).map_err(|error| RouteError {
                 reason: RefusalReason::ExpressionFailed,
                 detail: format!("when: {error}"),
             })?;

@@ -145,17 +145,23 @@ impl Picks {
                 Some(std::str::from_utf8(value?).map_or(Picked::Unreadable, Picked::Text))
             }
             Root::Row | Root::Before | Root::After | Root::Key | Root::Source => {
-                let Span { start, end } = span?;
-                let text = document(id.root, change)?.get(start..end)?;
+                let text = self.json(id, change)?;
                 let is_sent =
                     !change.unavailable.is_some_and(|placeholder| placeholder.is_json(text));
                 (text != "null" && is_sent).then_some(Picked::Json(text))
             }
         }
     }
+
+    /// The JSON of a field of a document, as it is there: null and placeholders included.
+    pub(super) fn json<'a>(&self, id: PickId, change: &Change<'a>) -> Option<&'a str> {
+        let Span { start, end } = self.found.get(id.slot).copied().flatten()?;
+        document(id.root, change)?.get(start..end)
+    }
 }
 
-fn document<'a>(root: Root, change: &Change<'a>) -> Option<&'a str> {
+/// The text of a part of a change that is a JSON document.
+pub(super) fn document<'a>(root: Root, change: &Change<'a>) -> Option<&'a str> {
     match root {
         Root::Row => change.row(),
         Root::Before => change.before,
@@ -180,6 +186,17 @@ impl Tree {
 
     fn is_leaf(&self) -> bool {
         self.members.is_empty() && self.items.is_empty()
+    }
+
+    /// Forgets what was found below it.
+    fn forget(&self, found: &mut [Option<Span>]) {
+        let below = self.members.iter().map(|(_, tree)| tree);
+        for tree in below.chain(self.items.iter().map(|(_, tree)| tree)) {
+            if let Some(place) = tree.slot.and_then(|slot| found.get_mut(slot)) {
+                *place = None;
+            }
+            tree.forget(found);
+        }
     }
 
     /// Gives the place of a path: the one it has, or `fresh`.
@@ -238,6 +255,8 @@ impl Walk<'_, '_, '_> {
         if tree.is_leaf() {
             return Ok(());
         }
+        // What an earlier member of this name held does not count (J2).
+        tree.forget(self.found);
         walk(self.document, raw, tree, self.found).map_err(E::custom)
     }
 }
@@ -335,6 +354,14 @@ impl<'a> Picked<'a> {
         }
     }
 
+    pub fn as_boolean(self) -> Option<bool> {
+        match self {
+            Self::Json("true") => Some(true),
+            Self::Json("false") => Some(false),
+            Self::Json(_) | Self::Text(_) | Self::Integer(_) | Self::Unreadable => None,
+        }
+    }
+
     /// What it is, in words for a person; never the value itself.
     pub fn kind(self) -> &'static str {
         match self {
@@ -400,7 +427,8 @@ mod tests {
 
     #[test]
     fn picks_nested_shared_and_repeated_members() {
-        let row = r#"{"a":1,"b":{"c":"x","d":[10,{"e":true}]},"a":2,"n":null,"k\u0065y":"y"}"#;
+        let row = r#"{"a":1,"b":{"c":"x","d":[10,{"e":true}]},"a":2,"n":null,"k\u0065y":"y",
+            "r":{"x":1},"r":{}}"#;
         let found = pick_all(
             row,
             &[
@@ -417,6 +445,7 @@ mod tests {
                 "$.offset",
                 "$.op",
                 "$.before.a",
+                "$.row.r.x",
             ],
         );
         let expected = [
@@ -432,6 +461,7 @@ mod tests {
             Some("2"),
             Some("int 41"),
             Some("text upsert"),
+            None,
             None,
         ];
         assert_eq!(found, expected.map(|e| e.map(str::to_owned)));

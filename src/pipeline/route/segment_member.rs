@@ -13,9 +13,9 @@
 
 use std::sync::Arc;
 
-use super::condition::Condition;
+use super::condition::BoundCondition;
 use super::path::{FieldPath, Root};
-use super::projection::{Picks, Projection};
+use super::projection::{Picked, Picks, Projection};
 use super::settings::{Field, FieldSource, SegmentMemberSettings};
 use super::value::{Found, MapError, Source, absent, refuse, wrong};
 use crate::model::batch::TargetId;
@@ -33,7 +33,7 @@ pub(super) struct SegmentMapping {
     /// The same fields of the row as it was.
     before: Place,
     name: Option<Source>,
-    member: Option<Condition>,
+    member: Option<BoundCondition>,
     exclusive: Vec<Arc<str>>,
 }
 
@@ -52,15 +52,15 @@ impl SegmentMapping {
             shape: Arc::clone(&settings.shape),
             list: settings.list,
             now: Place {
-                segment: Source::compile(segment, projection),
-                context_key: Source::compile(context_key, projection),
+                segment: Source::compile(&of_what_is_told(segment), projection),
+                context_key: Source::compile(&of_what_is_told(context_key), projection),
             },
             before: Place {
                 segment: Source::compile(&of_before(segment), projection),
                 context_key: Source::compile(&of_before(context_key), projection),
             },
             name: settings.name.as_ref().map(|name| Source::compile(name, projection)),
-            member: settings.member.clone(),
+            member: settings.member.as_ref().map(|member| member.bind(projection)),
             exclusive: settings.exclusive.iter().map(|key| Arc::from(key.as_str())).collect(),
         }
     }
@@ -77,14 +77,14 @@ impl SegmentMapping {
     ) -> Result<(), MapError> {
         let (segment, member) = self.now.of(change, picks)?;
         let name = match &self.name {
-            Some(source) => text(source.find(change, picks, "name")?, "name")?,
+            Some(source) => text(&source.find(change, picks, "name")?, "name")?,
             None => None,
         };
         let is_member = change.op != Op::Delete
             && match &self.member {
                 None => true,
                 Some(condition) => condition
-                    .holds(change)
+                    .holds(change, picks)
                     .map_err(|error| refuse("member", RefusalReason::ExpressionFailed, error))?,
             };
         let of = |segment: &Arc<str>, member: &str, membership| {
@@ -145,8 +145,7 @@ impl SegmentMapping {
     ) -> Result<(Arc<str>, String), MapError> {
         // What an update left alone was as it is.
         let unchanged = |before: &Source| {
-            change.before_extent == BeforeExtent::Changed
-                && matches!(before, Source::Picked { id, .. } if !picks.has(*id))
+            change.before_extent == BeforeExtent::Changed && before.is_untold(picks)
         };
         let of = |before, now| if unchanged(before) { now } else { before };
         let Place { segment, context_key } = &self.before;
@@ -178,7 +177,7 @@ fn name(
     field: &str,
     when_empty: RefusalReason,
 ) -> Result<String, MapError> {
-    match text(source.find(change, picks, field)?, field)? {
+    match text(&source.find(change, picks, field)?, field)? {
         None => Err(absent(field)),
         Some(text) if text.is_empty() => Err(refuse(field, when_empty, "it is empty".to_owned())),
         Some(text) => Ok(text),
@@ -186,7 +185,7 @@ fn name(
 }
 
 /// The text of a name: a text, or a whole number's digits.
-fn text(found: Found<'_>, field: &str) -> Result<Option<String>, MapError> {
+fn text(found: &Found<'_>, field: &str) -> Result<Option<String>, MapError> {
     let picked = match found {
         Found::Nothing => return Ok(None),
         Found::Text(json) => {
@@ -195,7 +194,9 @@ fn text(found: Found<'_>, field: &str) -> Result<Option<String>, MapError> {
                 .map(Some)
                 .map_err(|e| refuse(field, RefusalReason::WrongType, e.to_string()));
         }
-        Found::Value(picked) => picked,
+        Found::Value(picked) => *picked,
+        Found::Made(json) => Picked::Json(json),
+        Found::Milliseconds(ms) => Picked::Integer(*ms),
     };
     match (picked.as_text(), picked.as_number()) {
         (Some(text), _) => Ok(Some(text.into_owned())),
@@ -209,8 +210,22 @@ fn of_before(field: &Field) -> Field {
     match &field.from {
         FieldSource::Path(path) if matches!(path.root, Root::Row | Root::After) => Field {
             from: FieldSource::Path(FieldPath { root: Root::Before, steps: path.steps.clone() }),
-            absent: field.absent.clone(),
+            ..field.clone()
         },
+        FieldSource::Computed(expression) => {
+            let expression = expression.of_before().of_what_is_told();
+            Field { from: FieldSource::Computed(expression), ..field.clone() }
+        }
+        FieldSource::Path(_) | FieldSource::Literal(_) => field.clone(),
+    }
+}
+
+/// The same field, that does not take what is unknown of a deleted row for absent.
+fn of_what_is_told(field: &Field) -> Field {
+    match &field.from {
+        FieldSource::Computed(expression) => {
+            Field { from: FieldSource::Computed(expression.of_what_is_told()), ..field.clone() }
+        }
         FieldSource::Path(_) | FieldSource::Literal(_) => field.clone(),
     }
 }

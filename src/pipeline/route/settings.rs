@@ -1,10 +1,14 @@
 //! What a route is told to do, already checked in itself.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::condition::Condition;
+pub use super::convert::Conversion;
+pub use super::event_time::Unit;
+use super::expression::Expression;
 use super::path::FieldPath;
 use crate::model::batch::TargetId;
 use crate::model::change::Reading;
@@ -50,10 +54,12 @@ pub struct MetricEventSettings {
     pub data: Vec<(String, Field)>,
 }
 
-/// Where a value comes from, and what to do when it is not there.
-#[derive(Debug, Clone, PartialEq)]
+/// Where a value comes from, what it is turned into, and what to do when it is not there.
+#[derive(Clone, PartialEq)]
 pub struct Field {
     pub from: FieldSource,
+    /// `None` takes the value as it is.
+    pub convert: Option<Conversion>,
     pub absent: Absent,
 }
 
@@ -62,6 +68,8 @@ pub enum FieldSource {
     /// The same for every record.
     Literal(Value),
     Path(FieldPath),
+    /// Computed from the change.
+    Computed(Expression),
 }
 
 /// What an absent or null field means.
@@ -72,6 +80,21 @@ pub enum Absent {
     /// The part of the operation it would have filled is left out.
     LeaveOut,
     Default(Value),
+}
+
+// === impl Field ===
+
+/// Part of the mapping's identity: what a field without a conversion says does not depend on there
+/// being conversions.
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut field = f.debug_struct("Field");
+        field.field("from", &self.from);
+        if let Some(conversion) = &self.convert {
+            field.field("convert", conversion);
+        }
+        field.field("absent", &self.absent).finish()
+    }
 }
 
 // === impl OperationSettings ===
@@ -98,13 +121,27 @@ impl OperationSettings {
 // === impl RouteSettings ===
 
 impl RouteSettings {
-    /// Its `when` and the conditions of its operation.
-    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
-        let member = match &self.operation {
-            OperationSettings::SegmentMember(member) => member.member.as_ref(),
-            OperationSettings::MetricEvent(_) | OperationSettings::Metric(_) => None,
+    /// Its conditions and computed values.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let (member, fields): (_, Vec<&Field>) = match &self.operation {
+            OperationSettings::MetricEvent(event) => {
+                let named = event.context.iter().chain(&event.data).map(|(_, field)| field);
+                let rest = event.value.iter().chain(&event.time);
+                (None, named.chain(rest).chain([&event.key]).collect())
+            }
+            OperationSettings::Metric(metric) => {
+                (None, metric.fields.iter().map(|(_, field)| field).chain([&metric.key]).collect())
+            }
+            OperationSettings::SegmentMember(member) => {
+                let keys = [&member.segment, &member.context_key];
+                (member.member.as_ref(), member.name.iter().chain(keys).collect())
+            }
         };
-        self.when.iter().chain(member)
+        let computed = fields.into_iter().filter_map(|field| match &field.from {
+            FieldSource::Computed(expression) => Some(expression),
+            FieldSource::Literal(_) | FieldSource::Path(_) => None,
+        });
+        self.when.iter().chain(member).map(Condition::expression).chain(computed)
     }
 
     /// The mapping in a canonical text: equal texts map equal records to equal operations.

@@ -10,6 +10,8 @@ use std::io::Write;
 
 use serde_json::Value;
 
+use super::convert::{Conversion, Converted};
+use super::expression::{Bound, Evaluated};
 use super::projection::{PickId, Picked, Picks, Projection};
 use super::settings::{Absent, Field, FieldSource};
 use crate::model::change::Change;
@@ -26,18 +28,28 @@ pub(super) struct MapError {
 }
 
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) struct Source {
+    origin: Origin,
+    convert: Option<Conversion>,
+    absent: Missing,
+}
+
+/// Marks what went wrong in a computed value.
+pub(super) const COMPUTED: &str = "expr: ";
+
+#[derive(Debug)]
+enum Origin {
     /// JSON text, the same for every record.
     Fixed(Vec<u8>),
     Picked {
         id: PickId,
         path: String,
-        absent: Missing,
     },
+    Computed(Box<Bound>),
 }
 
 #[derive(Debug)]
-pub(super) enum Missing {
+enum Missing {
     Refuse,
     LeaveOut,
     /// JSON text.
@@ -45,17 +57,22 @@ pub(super) enum Missing {
 }
 
 /// What a source gives for one record.
-#[derive(Clone, Copy)]
+#[derive(Debug)]
 pub(super) enum Found<'a> {
+    /// JSON of the mapping itself.
     Text(&'a [u8]),
     Value(Picked<'a>),
+    /// JSON that was computed or converted.
+    Made(String),
+    /// A time that was converted: its unit need not be guessed.
+    Milliseconds(i64),
     Nothing,
 }
 
 /// Writes an event key or a context key: a text that is not empty. Whole numbers are taken as
 /// their digits, since most primary keys are numbers and LaunchDarkly's keys are texts.
 pub(super) fn write_name(
-    found: Found<'_>,
+    found: &Found<'_>,
     field: &str,
     when_empty: RefusalReason,
     body: &mut Vec<u8>,
@@ -65,7 +82,9 @@ pub(super) fn write_name(
             body.extend_from_slice(json);
             return Ok(());
         }
-        Found::Value(picked) => picked,
+        Found::Value(picked) => *picked,
+        Found::Made(json) => Picked::Json(json),
+        Found::Milliseconds(ms) => Picked::Integer(*ms),
         Found::Nothing => return Err(absent(field)),
     };
     match (picked, picked.as_text(), picked.as_number()) {
@@ -95,6 +114,10 @@ pub(super) fn write_any(found: Found<'_>, field: &str, body: &mut Vec<u8>) -> Re
             body.extend_from_slice(json);
             Ok(())
         }
+        Found::Made(json) => {
+            body.extend_from_slice(json.as_bytes());
+            Ok(())
+        }
         // Escapes are checked: LaunchDarkly refuses a whole batch for one lone surrogate.
         Found::Value(Picked::Json(json)) if json.contains('\\') => {
             let value: Value = serde_json::from_str(json).map_err(|e| {
@@ -106,7 +129,7 @@ pub(super) fn write_any(found: Found<'_>, field: &str, body: &mut Vec<u8>) -> Re
             body.extend_from_slice(json.as_bytes());
             Ok(())
         }
-        Found::Value(Picked::Integer(integer)) => {
+        Found::Value(Picked::Integer(integer)) | Found::Milliseconds(integer) => {
             write_integer(integer, body);
             Ok(())
         }
@@ -147,16 +170,22 @@ pub(super) fn absent(field: &str) -> MapError {
 
 impl Source {
     pub(super) fn compile(field: &Field, projection: &mut Projection) -> Self {
-        match &field.from {
-            FieldSource::Literal(value) => Self::Fixed(value.to_string().into_bytes()),
-            FieldSource::Path(path) => Self::Picked {
-                id: projection.add(path),
-                path: path.to_string(),
-                absent: match &field.absent {
-                    Absent::Refuse => Missing::Refuse,
-                    Absent::LeaveOut => Missing::LeaveOut,
-                    Absent::Default(value) => Missing::Default(value.to_string().into_bytes()),
-                },
+        let json = |value: &Value| value.to_string().into_bytes();
+        Self {
+            origin: match &field.from {
+                FieldSource::Literal(value) => Origin::Fixed(json(value)),
+                FieldSource::Path(path) => {
+                    Origin::Picked { id: projection.add(path), path: path.to_string() }
+                }
+                FieldSource::Computed(expression) => {
+                    Origin::Computed(Box::new(expression.bind(projection)))
+                }
+            },
+            convert: field.convert,
+            absent: match &field.absent {
+                Absent::Refuse => Missing::Refuse,
+                Absent::LeaveOut => Missing::LeaveOut,
+                Absent::Default(value) => Missing::Default(json(value)),
             },
         }
     }
@@ -167,18 +196,68 @@ impl Source {
         picks: &Picks,
         field: &str,
     ) -> Result<Found<'a>, MapError> {
-        match self {
-            Self::Fixed(json) => Ok(Found::Text(json)),
-            Self::Picked { id, path, absent } => match (picks.get(*id, change), absent) {
-                (Some(picked), _) => Ok(Found::Value(picked)),
-                (None, Missing::Default(json)) => Ok(Found::Text(json)),
-                (None, Missing::LeaveOut) => Ok(Found::Nothing),
-                (None, Missing::Refuse) => Err(refuse(
-                    field,
-                    RefusalReason::MissingField,
-                    format!("{path} is absent or null"),
-                )),
+        let found = match &self.origin {
+            Origin::Fixed(json) => return Ok(Found::Text(json)),
+            Origin::Picked { id, .. } => picks.get(*id, change).map(Found::Value),
+            Origin::Computed(bound) => match bound.evaluate(change, picks) {
+                Evaluated::Value(value) => Some(Found::Made(value.to_string())),
+                Evaluated::Missing => None,
+                Evaluated::Failed(detail) => {
+                    let detail = format!("{}{COMPUTED}{detail}", of_before(bound));
+                    return Err(refuse(field, RefusalReason::ExpressionFailed, detail));
+                }
             },
+        };
+        match (found, &self.absent, self.convert) {
+            (Some(found), _, None) => Ok(found),
+            (Some(found), _, Some(conversion)) => convert(found, conversion, field),
+            (None, Missing::Default(json), _) => Ok(Found::Text(json)),
+            (None, Missing::LeaveOut, _) => Ok(Found::Nothing),
+            (None, Missing::Refuse, _) => {
+                let detail = self.missing(change, picks);
+                Err(refuse(field, RefusalReason::MissingField, detail))
+            }
+        }
+    }
+
+    /// Whether it is a field that the change does not tell.
+    pub(super) fn is_untold(&self, picks: &Picks) -> bool {
+        matches!(self.origin, Origin::Picked { id, .. } if !picks.has(id))
+    }
+
+    fn missing(&self, change: &Change<'_>, picks: &Picks) -> String {
+        match &self.origin {
+            Origin::Fixed(_) => String::new(),
+            Origin::Picked { path, .. } => format!("{path} is absent or null"),
+            Origin::Computed(bound) => {
+                format!("{}{COMPUTED}{}", of_before(bound), bound.missing(change, picks))
+            }
+        }
+    }
+}
+
+/// Says of an expression that it was asked of the row as it was.
+fn of_before(bound: &Bound) -> &'static str {
+    if bound.is_of_before() { "with $.before for the row, " } else { "" }
+}
+
+fn convert<'a>(
+    found: Found<'a>,
+    conversion: Conversion,
+    field: &str,
+) -> Result<Found<'a>, MapError> {
+    let converted = match &found {
+        Found::Value(picked) => conversion.convert(*picked),
+        Found::Made(json) => conversion.convert(Picked::Json(json)),
+        Found::Text(_) | Found::Milliseconds(_) | Found::Nothing => Ok(Converted::Same),
+    };
+    match converted {
+        Ok(Converted::Same) => Ok(found),
+        Ok(Converted::Json(json)) => Ok(Found::Made(json)),
+        Ok(Converted::Milliseconds(ms)) => Ok(Found::Milliseconds(ms)),
+        Err(detail) => {
+            let detail = format!("as {}: {detail}", conversion.as_str());
+            Err(refuse(field, conversion.refusal(), detail))
         }
     }
 }

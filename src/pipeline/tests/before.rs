@@ -171,3 +171,72 @@ fn what_maxwell_leaves_out_of_an_update_did_not_change() {
     let renamed = member("gold", false).replace("\"u\"", "\"v\"");
     assert_eq!(became(&json!({ "id": "v" })), [renamed, member("gold", true)]);
 }
+
+/// The same segments, by an expression that has a guard.
+const GUARDED: (&str, &str) =
+    ("$.row.tier", "{ expr: 'has(row.tier) && row.tier != null ? row.tier : \"none\"' }");
+
+#[test]
+fn a_computed_segment_moves_like_one_that_is_picked() {
+    let silver = json!({ "id": "u", "tier": "silver" });
+    let both = [member("silver", false), member("gold", true)];
+    assert_eq!(moved(&silver, &[GUARDED, ("# BEFORE", "before: full")]), both);
+    // A guard does not make unknown what was not there: the old segment may be any.
+    let refused = moved(&silver, &[GUARDED]);
+    let said = "missing_field: segment_member.segment: with $.before for the row, expr: \
+                row.tier is not told (of the row as it was";
+    assert!(refused[0].starts_with(said), "{refused:?}");
+    let exclusive = ("# EXCLUSIVE", "exclusive: [silver, gold]");
+    assert_eq!(moved(&silver, &[GUARDED, exclusive]), both);
+    assert_eq!(moved(&Value::Null, &[GUARDED]), [member("gold", true)]);
+}
+
+#[test]
+fn a_computed_segment_of_a_deleted_row_is_known_or_refused() {
+    let gone = |before: &str, value: &Value| {
+        let config = config(TIERS, &[("FORMAT", "debezium"), ("# BEFORE", before), GUARDED]);
+        let record = json!({ "topic": "customers", "key": { "id": "u" }, "value": value });
+        told(&explain(&explainer(&config), &record)).remove(0)
+    };
+    let row = json!({
+        "op": "d", "before": { "id": "u", "tier": "silver" }, "after": null,
+        "source": { "connector": "postgresql" },
+    });
+    assert_eq!(gone("before: full", &row), member("silver", false));
+    let unknown = gone("before: auto", &row);
+    let said = "missing_field: segment_member.segment: expr: row.tier is not told (of the row";
+    assert!(unknown.starts_with(said), "{unknown}");
+    let nothing = json!({ "op": "d", "before": null, "after": null, "source": {} });
+    let unknown = gone("before: full", &nothing);
+    assert!(unknown.contains("row.tier is not told"), "{unknown}");
+}
+
+#[test]
+fn a_segment_computed_of_several_columns_knows_those_that_maxwell_left_out() {
+    for segment in ["row.tier + '-' + row.plan", "size(row) > 0 ? row.tier + '-' + row.plan : ''"] {
+        let segment = ("$.row.tier", &*format!("{{ expr: \"{segment}\" }}"));
+        let explainer = explainer(&config(TIERS, &[("FORMAT", "maxwell"), segment]));
+        let became = |old: &Value| {
+            let value = json!({
+                "database": "d", "table": "customers", "type": "update", "old": old,
+                "data": { "id": "u", "tier": "gold", "plan": "a" },
+            });
+            told(&explain(&explainer, &json!({ "topic": "customers", "value": value })))
+        };
+        let now = member("gold-a", true);
+        assert_eq!(became(&json!({ "tier": "silver" })), [member("silver-a", false), now.clone()]);
+        assert_eq!(became(&json!({ "plan": "b" })), [member("gold-b", false), now.clone()]);
+        assert_eq!(became(&json!({ "name": "x" })), [now]);
+    }
+}
+
+#[test]
+fn a_computed_value_of_what_is_not_believed_is_refused_with_the_remedy() {
+    for value in ["{ expr: row.total * 2 }", "{ expr: before.total * 2 }"] {
+        let refused = deleted("postgresql", &[("FIELD", value)]);
+        assert!(refused.starts_with("missing_field: metric_event.value: expr: "), "{refused}");
+        assert!(refused.contains("set `before: full`"), "{refused}");
+    }
+    let guarded = deleted("postgresql", &[("FIELD", "{ expr: 'has(row.total) ? row.total : 3' }")]);
+    assert!(guarded.contains("\"value\":3"), "{guarded}");
+}

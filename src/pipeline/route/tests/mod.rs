@@ -1,21 +1,34 @@
 //! Mapping, from settings to bytes.
 
+mod computed;
+
 use serde_json::{Value, json};
 
 use super::condition::Condition;
+use super::expression::Expression;
 use super::path::FieldPath;
-use super::settings::{Absent, Field, FieldSource, MetricEventSettings};
+use super::settings::{Absent, Conversion, Field, FieldSource, MetricEventSettings, Unit};
 use super::*;
 use crate::model::change::{BeforePolicy, Format};
 use crate::model::record::{NoHeaders, Record};
 use crate::model::topic::TopicSelector;
 
 fn path(text: &str) -> Field {
-    Field { from: FieldSource::Path(FieldPath::parse(text).unwrap()), absent: Absent::Refuse }
+    let from = FieldSource::Path(FieldPath::parse(text).unwrap());
+    Field { from, convert: None, absent: Absent::Refuse }
 }
 
 fn literal(value: impl Into<Value>) -> Field {
-    Field { from: FieldSource::Literal(value.into()), absent: Absent::Refuse }
+    Field { from: FieldSource::Literal(value.into()), convert: None, absent: Absent::Refuse }
+}
+
+fn computed(source: &str) -> Field {
+    let from = FieldSource::Computed(Expression::compile(source).unwrap());
+    Field { from, convert: None, absent: Absent::Refuse }
+}
+
+fn converted(field: Field, conversion: Conversion) -> Field {
+    Field { convert: Some(conversion), ..field }
 }
 
 fn event() -> MetricEventSettings {
@@ -165,7 +178,16 @@ fn a_condition_filters_and_a_failing_one_refuses() {
     assert_eq!(mapped(route(event(), Some("row.total > 41")), ROW)["key"], json!("checkout-total"));
     let error = apply(route(event(), Some("row.nothing > 1")), ROW).unwrap_err();
     assert_eq!(error.reason, RefusalReason::ExpressionFailed);
-    assert!(error.detail.starts_with("when: "), "{error}");
+    assert_eq!(error.detail, "when: column 1: row.nothing is absent");
+    for (when, said) in [
+        ("row.user_id > 1", "when: column 13: `>` does not take a text and a number"),
+        ("row.total", "when: gives something else than true or false"),
+    ] {
+        let error = apply(route(event(), Some(when)), ROW).unwrap_err();
+        assert_eq!((error.reason, &*error.detail), (RefusalReason::ExpressionFailed, said));
+    }
+    let mistakes = Condition::compile("row.total + 1").unwrap_err();
+    assert_eq!(mistakes[0].to_string(), "column 1: gives a number, not true or false");
 }
 
 #[test]
@@ -207,4 +229,27 @@ fn the_fingerprint_follows_the_mapping_and_nothing_else() {
     let reading = Reading { before: BeforePolicy::Full, ..route(event(), None).reading };
     assert_ne!(plain, of(&[RouteSettings { reading, ..route(event(), None) }]));
     assert_ne!(plain, of(&[route(MetricEventSettings { value: None, ..event() }, None)]));
+    let valued =
+        |value: Field| of(&[route(MetricEventSettings { value: Some(value), ..event() }, None)]);
+    let values = [
+        path("$.row.total"),
+        converted(path("$.row.total"), Conversion::Number),
+        converted(path("$.row.total"), Conversion::Decimal(Some(2))),
+        converted(path("$.row.total"), Conversion::Decimal(Some(3))),
+        computed("row.total"),
+        computed("row.total + 1"),
+        converted(computed("row.total"), Conversion::Number),
+    ];
+    let all = values.map(valued);
+    for (at, one) in all.iter().enumerate() {
+        assert!(all.iter().skip(at + 1).all(|other| one != other), "{at}");
+    }
+    assert_eq!(all[0], plain);
+}
+
+#[test]
+fn a_mapping_keeps_its_fingerprint_from_version_to_version() {
+    // Requests under way are recognised by it: changing it lets their events count twice.
+    let event = format!("{:?}", path("$.row.total"));
+    assert_eq!(event, "Field { from: Path($.row.total), absent: Refuse }");
 }
