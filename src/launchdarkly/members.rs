@@ -27,6 +27,8 @@ pub enum MemberIntent {
     DropIncluded,
     /// Excluded no more; whether it is included stays as it is.
     DropExcluded,
+    /// On neither list.
+    Drop,
 }
 
 /// Changes to the members of one segment.
@@ -49,7 +51,7 @@ impl MemberIntent {
     /// Operations that it takes on the two lists (C2).
     fn operations(self) -> usize {
         match self {
-            Self::Include | Self::Exclude => 2,
+            Self::Include | Self::Exclude | Self::Drop => 2,
             Self::DropIncluded | Self::DropExcluded => 1,
         }
     }
@@ -107,7 +109,10 @@ impl MemberChanges {
     }
 
     fn lists(&self) -> Lists<'_> {
-        let both = |drop, move_to| self.keys(drop).chain(self.keys(move_to)).collect();
+        let both = |drop, move_to| {
+            let keys = self.keys(drop).chain(self.keys(move_to));
+            keys.chain(self.keys(MemberIntent::Drop)).collect()
+        };
         Lists {
             included_add: self.keys(MemberIntent::Include).collect(),
             included_remove: both(MemberIntent::DropIncluded, MemberIntent::Exclude),
@@ -162,11 +167,12 @@ mod tests {
 
     use super::*;
 
-    const INTENTS: [MemberIntent; 4] = [
+    const INTENTS: [MemberIntent; 5] = [
         MemberIntent::Include,
         MemberIntent::Exclude,
         MemberIntent::DropIncluded,
         MemberIntent::DropExcluded,
+        MemberIntent::Drop,
     ];
 
     fn changes(intents: &[(&str, MemberIntent)]) -> MemberChanges {
@@ -175,13 +181,18 @@ mod tests {
 
     #[test]
     fn bodies_hold_what_changes_and_nothing_else() {
-        let all =
-            changes(&[("a", INTENTS[0]), ("b", INTENTS[1]), ("c", INTENTS[2]), ("d", INTENTS[3])]);
+        let all = changes(&[
+            ("a", INTENTS[0]),
+            ("b", INTENTS[1]),
+            ("c", INTENTS[2]),
+            ("d", INTENTS[3]),
+            ("e", INTENTS[4]),
+        ]);
         assert_eq!(
             all.to_user_state(),
             json!({
-                "included": {"add": ["a"], "remove": ["c", "b"]},
-                "excluded": {"add": ["b"], "remove": ["d", "a"]},
+                "included": {"add": ["a"], "remove": ["c", "b", "e"]},
+                "excluded": {"add": ["b"], "remove": ["d", "a", "e"]},
             })
         );
         assert_eq!(
@@ -190,8 +201,8 @@ mod tests {
                 "environmentKey": "production",
                 "comment": COMMENT,
                 "instructions": [
-                    {"kind": "removeIncludedTargets", "contextKind": "user", "values": ["c", "b"]},
-                    {"kind": "removeExcludedTargets", "contextKind": "user", "values": ["d", "a"]},
+                    {"kind": "removeIncludedTargets", "contextKind": "user", "values": ["c", "b", "e"]},
+                    {"kind": "removeExcludedTargets", "contextKind": "user", "values": ["d", "a", "e"]},
                     {"kind": "addIncludedTargets", "contextKind": "user", "values": ["a"]},
                     {"kind": "addExcludedTargets", "contextKind": "user", "values": ["b"]},
                 ],

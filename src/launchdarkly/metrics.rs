@@ -49,6 +49,15 @@ impl MetricsClient {
         unless(answer.and_then(|answer| Ok(answer.json()?.map(Some))), 404, None)
     }
 
+    /// Reads nothing of the project but that it is there.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Misconfigured`](super::answer::ErrorClass::Misconfigured) when it is unknown.
+    pub async fn find_project(&self) -> Result<Answered<()>, ApiError> {
+        let request = Request::get(&["metrics", self.rest.project()]).with_query("limit", &1);
+        self.rest.send(&request).await.map(|answer| answer.with(()))
+    }
+
     /// Creates a metric from what [`definition::validate`] accepts, without the fields that only a
     /// patch may carry, and gives what LaunchDarkly made of it.
     pub async fn create(

@@ -135,6 +135,16 @@ impl SegmentsClient {
         unless(answer.and_then(|answer| Ok(answer.json()?.map(view))), 404, None)
     }
 
+    /// Reads nothing of the environment but that it is there.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Misconfigured`](super::answer::ErrorClass::Misconfigured) when the project or
+    /// the environment is unknown.
+    pub async fn find_environment(&self) -> Result<Answered<()>, ApiError> {
+        let request = Request::get(&self.path(&[])).with_query("limit", &1);
+        self.rest.send(&request).await.map(|answer| answer.with(()))
+    }
+
     /// Creates a segment. After [`Creation::AlreadyThere`] it must be read: it may be of another
     /// kind.
     pub async fn create(

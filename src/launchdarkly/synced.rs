@@ -138,7 +138,9 @@ impl SyncedSegment {
         for (key, intent) in changes.members() {
             match intent {
                 MemberIntent::Include => members.push((key.as_str(), true)),
-                MemberIntent::DropIncluded => members.push((key.as_str(), false)),
+                MemberIntent::DropIncluded | MemberIntent::Drop => {
+                    members.push((key.as_str(), false));
+                }
                 MemberIntent::Exclude | MemberIntent::DropExcluded => {
                     return Err(SyncedError::Exclusion);
                 }

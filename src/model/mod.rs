@@ -4,13 +4,14 @@
 //! conversation can be read. Data flows down the list:
 //!
 //! [`record`] (what Kafka holds) → [`change`] (what happened to a row) → [`operation`] (what we ask
-//! of LaunchDarkly) → [`batch`] (metric events cut for one request) → [`outcome`] (how each record ended) → [`progress`] (what Kafka may forget).
+//! of LaunchDarkly; several become one [`intent`]) → [`batch`] (metric events cut for one request) → [`outcome`] (how each record ended) → [`progress`] (what Kafka may forget).
 //!
 //! Not here: any behaviour that reads a clock, a socket or a configuration. This module names no
 //! other module of the crate.
 
 pub mod batch;
 pub mod change;
+pub mod intent;
 pub mod operation;
 pub mod outcome;
 pub mod progress;

@@ -3,19 +3,26 @@
 //! Metric events are not here: they need no order and are written straight into their batch's body.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::batch::TargetId;
+use super::intent::{Intent, Succession};
 use super::progress::Slot;
 
-/// What must happen in order, one at a time: all changes to one segment, or to one metric.
+/// What must happen in order, one at a time: all changes to one segment's members, or to one metric.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LaneKey {
-    Segment { target: TargetId, key: Arc<str> },
+    Segment { target: TargetId, key: Arc<str>, realm: MemberRealm },
     Metric { target: TargetId, key: Arc<str> },
 }
+
+/// What tells members with equal keys apart within a segment's name: a kind of context, and the kind
+/// of segment, since a synced segment is another one than the big one of the same name.
+#[derive(Clone)]
+pub struct MemberRealm(Arc<SegmentShape>);
 
 /// An operation on its way to its lane.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +49,8 @@ pub struct SegmentChange {
 pub enum Membership {
     In(MemberList),
     OutOf(MemberList),
+    /// Out of both lists: what several changes may come to.
+    Nowhere,
 }
 
 /// A segment's two lists of individual members.
@@ -63,7 +72,7 @@ pub struct SegmentShape {
 }
 
 /// LaunchDarkly's kinds of segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SegmentKind {
     /// Larger list-based: no limit on members, no rules.
     Big,
@@ -93,15 +102,6 @@ pub enum MetricIntent {
     /// The managed fields, by LaunchDarkly's names, the key left out.
     Upsert(Map<String, Value>),
     Archive,
-}
-
-/// A part of a lane's thing with its newest intent, and everything that settles with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Intent<P, V> {
-    pub part: P,
-    pub intent: V,
-    /// In the order they came; the last one is the intent's own.
-    pub slots: Vec<Slot>,
 }
 
 /// Membership changes of one segment, each member once.
@@ -146,13 +146,49 @@ impl KeyedBatch {
 
     pub fn lane(&self) -> LaneKey {
         match self {
-            Self::Segment(batch) => {
-                LaneKey::Segment { target: batch.target, key: Arc::clone(&batch.segment) }
-            }
+            Self::Segment(batch) => batch.lane(),
             Self::Metric(batch) => {
                 LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) }
             }
         }
+    }
+}
+
+// === impl SegmentBatch ===
+
+impl SegmentBatch {
+    pub fn lane(&self) -> LaneKey {
+        let (target, key) = (self.target, Arc::clone(&self.segment));
+        LaneKey::Segment { target, key, realm: MemberRealm(Arc::clone(&self.shape)) }
+    }
+}
+
+// === impl MemberRealm ===
+
+impl MemberRealm {
+    /// How a segment is created and who names it makes no difference to its members.
+    fn parts(&self) -> (&SegmentKind, &str) {
+        (&self.0.kind, &self.0.context_kind)
+    }
+}
+
+impl PartialEq for MemberRealm {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.parts() == other.parts()
+    }
+}
+
+impl Eq for MemberRealm {}
+
+impl Hash for MemberRealm {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+impl fmt::Debug for MemberRealm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} of {}", self.0.kind, self.0.context_kind)
     }
 }
 
@@ -163,7 +199,8 @@ impl Operation {
     pub fn lane(&self) -> LaneKey {
         match self {
             Self::Segment(change) => {
-                LaneKey::Segment { target: change.target, key: Arc::clone(&change.segment) }
+                let (target, key) = (change.target, Arc::clone(&change.segment));
+                LaneKey::Segment { target, key, realm: MemberRealm(Arc::clone(&change.shape)) }
             }
             Self::Metric(change) => {
                 LaneKey::Metric { target: change.target, key: Arc::clone(&change.key) }
@@ -190,6 +227,39 @@ impl Operation {
 impl Membership {
     pub fn is_in(self) -> bool {
         matches!(self, Self::In(_))
+    }
+}
+
+impl Succession for Membership {
+    fn replaces(&self, older: &Self) -> bool {
+        match (self, older) {
+            // Being on one list is not being on the other.
+            (Self::In(_) | Self::Nowhere, _) => true,
+            (Self::OutOf(list), Self::In(older) | Self::OutOf(older)) => list == older,
+            (Self::OutOf(_), Self::Nowhere) => false,
+        }
+    }
+
+    fn after(self, older: &Self) -> Self {
+        match (self, older) {
+            (Self::In(_) | Self::Nowhere, _) => self,
+            (Self::OutOf(list), Self::In(older)) if list != *older => Self::In(*older),
+            (Self::OutOf(list), Self::OutOf(older)) if list == *older => self,
+            (Self::OutOf(_), _) => Self::Nowhere,
+        }
+    }
+}
+
+// === impl MetricIntent ===
+
+impl Succession for MetricIntent {
+    /// A definition says everything that its route manages.
+    fn replaces(&self, _older: &Self) -> bool {
+        true
+    }
+
+    fn after(self, _older: &Self) -> Self {
+        self
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Order matters here, unlike for metric events: a member that is added and then removed must end
 //! outside. So at most one batch of a lane is under way, and what comes meanwhile waits here, the
-//! newer intent replacing the older one and taking over its obligations.
+//! newer intent joining the older ones and taking over their obligations.
 //!
 //! # Invariants
 //! - N1: at most one batch is under way, so a repeat of it can never undo a newer change (P4).
-//! - N2: of several intents for one part, the one that came last is sent; intermediate ones may be
+//! - N2: of several intents for one part, what they come to in turn is sent; intermediate states may be
 //!   skipped, the last one never.
 //! - N3: every slot offered is in exactly one batch, the one that carries its own intent or a newer
 //!   one for the same part.
@@ -18,27 +18,21 @@ use std::hash::Hash;
 use tokio::time::Instant;
 
 use super::settings::CoalesceSettings;
-use crate::model::operation::Intent;
+use crate::model::intent::{Intent, Left, Succession};
 use crate::model::progress::Slot;
 
 /// One lane's waiting intents. `P` names a part of the thing, a segment's member for instance.
 #[derive(Debug)]
 pub struct Coalescer<P, V> {
     settings: CoalesceSettings,
-    waiting: HashMap<P, Waiting<V>>,
+    waiting: HashMap<P, Intent<P, V>>,
     /// Parts in the order in which they began to wait; may name parts that have left.
     order: VecDeque<P>,
     since: Option<Instant>,
     under_way: bool,
 }
 
-#[derive(Debug)]
-struct Waiting<V> {
-    intent: V,
-    slots: Vec<Slot>,
-}
-
-impl<P: Clone + Eq + Hash, V> Coalescer<P, V> {
+impl<P: Clone + Eq + Hash, V: Succession> Coalescer<P, V> {
     pub fn new(settings: CoalesceSettings) -> Self {
         Self {
             settings,
@@ -49,16 +43,14 @@ impl<P: Clone + Eq + Hash, V> Coalescer<P, V> {
         }
     }
 
-    /// Takes an intent. Gives whether it replaced an older one.
-    pub fn offer(&mut self, part: P, intent: V, slot: Slot, now: Instant) -> bool {
+    /// Takes a wish. Gives whether it replaced an older one.
+    pub fn offer(&mut self, part: P, wish: V, slot: Slot, now: Instant) -> bool {
         self.since.get_or_insert(now);
         if let Some(waiting) = self.waiting.get_mut(&part) {
-            waiting.intent = intent;
-            waiting.slots.push(slot);
-            return true;
+            return waiting.follow(wish, slot);
         }
         self.order.push_back(part.clone());
-        self.waiting.insert(part, Waiting { intent, slots: vec![slot] });
+        self.waiting.insert(part.clone(), Intent::new(part, wish, slot));
         false
     }
 
@@ -89,9 +81,7 @@ impl<P: Clone + Eq + Hash, V> Coalescer<P, V> {
         let mut batch = Vec::new();
         while batch.len() < self.settings.max_parts {
             let Some(part) = self.order.pop_front() else { break };
-            if let Some(Waiting { intent, slots }) = self.waiting.remove(&part) {
-                batch.push(Intent { part, intent, slots });
-            }
+            batch.extend(self.waiting.remove(&part));
         }
         self.under_way = !batch.is_empty();
         if self.waiting.is_empty() {
@@ -105,13 +95,12 @@ impl<P: Clone + Eq + Hash, V> Coalescer<P, V> {
     /// over that still are ours: their intents are superseded for good.
     pub fn forget(&mut self, is_ours: impl Fn(&Slot) -> bool) -> Vec<Slot> {
         let mut superseded = Vec::new();
-        self.waiting.retain(|_, waiting| {
-            let keep = waiting.slots.last().is_some_and(&is_ours);
-            if !keep {
-                superseded.extend(waiting.slots.drain(..).filter(&is_ours));
+        for (part, waiting) in std::mem::take(&mut self.waiting) {
+            match waiting.keep(&is_ours) {
+                Left::Intent(left) => drop(self.waiting.insert(part, left)),
+                Left::Nothing(done) => superseded.extend(done),
             }
-            keep
-        });
+        }
         if self.waiting.is_empty() {
             self.since = None;
         }
@@ -149,7 +138,21 @@ mod tests {
         Slot { partition, epoch: Epoch(1), offset, bytes: 1, fence, events_of: None }
     }
 
-    fn coalescer(max_parts: usize) -> Coalescer<u8, bool> {
+    /// A wish that replaces every older one.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct Newest(bool);
+
+    impl Succession for Newest {
+        fn replaces(&self, _older: &Self) -> bool {
+            true
+        }
+
+        fn after(self, _older: &Self) -> Self {
+            self
+        }
+    }
+
+    fn coalescer(max_parts: usize) -> Coalescer<u8, Newest> {
         Coalescer::new(CoalesceSettings { max_parts, linger: Duration::from_secs(1) })
     }
 
@@ -157,15 +160,19 @@ mod tests {
     async fn a_batch_waits_for_its_linger_or_until_it_is_full_and_for_the_one_before() {
         let mut lane = coalescer(2);
         let start = Instant::now();
-        assert!(!lane.offer(1, true, slot(1), start));
+        assert!(!lane.offer(1, Newest(true), slot(1), start));
         assert!(lane.cut_due(start).is_empty());
         assert_eq!(lane.deadline(), Some(start + Duration::from_secs(1)));
-        assert!(lane.offer(1, false, slot(2), start), "the newer intent replaces the older");
-        assert!(!lane.offer(2, true, slot(3), start));
+        assert!(
+            lane.offer(1, Newest(false), slot(2), start),
+            "the newer intent replaces the older"
+        );
+        assert!(!lane.offer(2, Newest(true), slot(3), start));
         let batch = lane.cut_due(start);
         assert_eq!(batch.len(), 2, "full");
-        assert_eq!(batch[0], Intent { part: 1, intent: false, slots: vec![slot(1), slot(2)] });
-        lane.offer(1, true, slot(4), start);
+        assert_eq!((batch[0].part, batch[0].wanted()), (1, Newest(false)));
+        assert_eq!(batch[0].clone().into_slots().all(), [slot(1), slot(2)]);
+        lane.offer(1, Newest(true), slot(4), start);
         assert_eq!(lane.deadline(), None, "N1");
         assert!(lane.cut().is_empty(), "N1");
         lane.finish();
@@ -179,11 +186,11 @@ mod tests {
         let mut lane = coalescer(9);
         let now = Instant::now();
         let elsewhere = Slot { partition: Partition::new("t", 1), ..slot(7) };
-        lane.offer(1, true, slot(1), now);
-        lane.offer(1, false, elsewhere.clone(), now);
-        lane.offer(2, true, elsewhere, now);
-        lane.offer(2, true, slot(2), now);
-        lane.offer(3, true, slot(3), now);
+        lane.offer(1, Newest(true), slot(1), now);
+        lane.offer(1, Newest(false), elsewhere.clone(), now);
+        lane.offer(2, Newest(true), elsewhere, now);
+        lane.offer(2, Newest(true), slot(2), now);
+        lane.offer(3, Newest(true), slot(3), now);
         let superseded = lane.forget(|slot| slot.partition.number == 0);
         assert_eq!(superseded, [slot(1)], "its newer intent is somebody else's now");
         let parts: Vec<u8> = lane.cut().into_iter().map(|intent| intent.part).collect();
@@ -204,10 +211,10 @@ mod tests {
             let mut applied: BTreeMap<u8, bool> = BTreeMap::new();
             let mut covered: BTreeMap<i64, u32> = BTreeMap::new();
             let mut offered = 0;
-            let mut apply = |batch: Vec<Intent<u8, bool>>| {
-                for Intent { part, intent, slots } in batch {
-                    applied.insert(part, intent);
-                    for slot in slots {
+            let mut apply = |batch: Vec<Intent<u8, Newest>>| {
+                for intent in batch {
+                    applied.insert(intent.part, intent.wanted().0);
+                    for slot in intent.into_slots().all() {
                         *covered.entry(slot.offset).or_default() += 1;
                     }
                 }
@@ -223,7 +230,7 @@ mod tests {
                     _ => {
                         offered += 1;
                         sequential.insert(part, intent);
-                        lane.offer(part, intent, slot(offered), now);
+                        lane.offer(part, Newest(intent), slot(offered), now);
                     }
                 }
             }

@@ -19,7 +19,7 @@ use crate::launchdarkly::settings::{ClientError, TargetSettings};
 use crate::launchdarkly::view::RequestView;
 use crate::model::batch::EventBatch;
 use crate::model::operation::{
-    Intent, Member, MetricBatch, MetricChange, MetricIntent, Operation, SegmentBatch, SegmentChange,
+    MetricBatch, MetricChange, MetricIntent, Operation, SegmentBatch, SegmentChange,
 };
 use crate::model::outcome::Refusal;
 use crate::pipeline::deliver::{definitions, refused, segments};
@@ -126,18 +126,16 @@ impl Planner {
 
 impl Target {
     fn segment_steps(&self, change: &SegmentChange) -> Result<Vec<Step>, Refusal> {
-        let part = Member(change.member.clone());
         let batch = SegmentBatch {
             target: change.target,
             segment: Arc::clone(&change.segment),
             shape: Arc::clone(&change.shape),
             name: change.name.clone(),
-            intents: vec![Intent { part, intent: change.membership, slots: Vec::new() }],
+            intents: Vec::new(),
         };
         let mut steps = Vec::new();
-        let writes =
-            segments::writes_of(&self.segments, &batch, &segments::changes_of(&batch.intents));
-        for write in &writes {
+        let alone = segments::changes_of([(change.member.as_str(), change.membership)]);
+        for write in &segments::writes_of(&self.segments, &batch, &alone) {
             self.add(&mut steps, None, self.segments.describe(write), refused::of_member)?;
         }
         if let Some(spec) = segments::creation_of(&batch) {

@@ -84,10 +84,15 @@ fn operation(operation: &Operation) -> (&'static str, Value) {
 }
 
 fn member(change: &SegmentChange) -> Value {
-    let (Membership::In(list) | Membership::OutOf(list)) = change.membership;
-    let list = match list {
-        MemberList::Included => "included",
-        MemberList::Excluded => "excluded",
+    let list = match change.membership {
+        Membership::In(MemberList::Included) | Membership::OutOf(MemberList::Included) => {
+            "included"
+        }
+        Membership::In(MemberList::Excluded) | Membership::OutOf(MemberList::Excluded) => {
+            "excluded"
+        }
+        // Of a single change there is none of this kind.
+        Membership::Nowhere => "both",
     };
     json!({
         "segment": &*change.segment,

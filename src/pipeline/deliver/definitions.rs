@@ -22,7 +22,8 @@ use crate::launchdarkly::definition::{Difference, difference};
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::model::operation::{LaneKey, MetricBatch, MetricIntent};
 use crate::model::outcome::RefusalReason;
-use crate::model::progress::{Fence, Settlement};
+use crate::model::progress::{Epoch, Fence, Settlement};
+use crate::model::record::Partition;
 use crate::resilience::retry::RetryPauses;
 
 /// The name of these lanes' operation.
@@ -46,6 +47,9 @@ pub struct DefinitionLanes {
 #[derive(Debug)]
 struct Known {
     at: Instant,
+    /// On behalf of which assignment it was seen: under another one, somebody else of our group may
+    /// have changed it meanwhile.
+    seen_for: Option<(Partition, Epoch)>,
     definition: Map<String, Value>,
 }
 
@@ -55,6 +59,8 @@ struct Work<'w> {
     metric: &'w Arc<str>,
     intent: &'w MetricIntent,
     desired: &'w Map<String, Value>,
+    /// The newest record's assignment.
+    assignment: Option<(&'w Partition, Epoch)>,
     fences: &'w [Fence],
 }
 
@@ -78,10 +84,12 @@ impl DefinitionLanes {
         let (desired, invalid) = (desired(&batch), Refused::invalid(&batch));
         let mut slots = batch.slots;
         let fences: Vec<Fence> = slots.last().map(|slot| slot.fence.clone()).into_iter().collect();
+        let newest = slots.last().cloned();
         let work = Work {
             metric: &batch.metric,
             intent: &batch.intent,
             desired: &desired,
+            assignment: newest.as_ref().map(|slot| (&slot.partition, slot.epoch)),
             fences: &fences,
         };
         let applied = match invalid {
@@ -89,8 +97,11 @@ impl DefinitionLanes {
             None => self.apply(work).await,
         };
         let Ok(applied) = applied else {
-            // Somebody else sends this definition now; what waits behind it may go on.
-            self.courier.settle(Settlement::Keyed { lane, accepted: Vec::new() });
+            // Somebody else sends this definition now; what waits behind it may go on, and so may
+            // what it replaced of the assignments that we still have.
+            let somebody_else = newest.is_some_and(|slot| slot.fence.has_fallen());
+            slots.retain(|slot| somebody_else && !slot.fence.has_fallen());
+            self.courier.settle(Settlement::Keyed { lane, accepted: slots });
             return applied.map(drop);
         };
         if let Some((reason, refused)) = applied
@@ -104,8 +115,8 @@ impl DefinitionLanes {
     }
 
     async fn apply(&self, work: Work<'_>) -> Result<Option<(RefusalReason, Refused)>, Abandoned> {
-        let Work { metric, desired, fences, .. } = work;
-        if let Some(known) = self.remembered(metric)
+        let Work { metric, desired, assignment, fences, .. } = work;
+        if let Some(known) = self.remembered(metric, assignment)
             && difference(&known, desired) == Difference::Equal
         {
             self.courier.reports.metrics.unchanged.inc();
@@ -116,7 +127,7 @@ impl DefinitionLanes {
         loop {
             match self.pass(work).await? {
                 Pass::Settled(definition) => {
-                    self.remember(metric, definition);
+                    self.remember(metric, assignment, definition);
                     return Ok(None);
                 }
                 Pass::Refused(reason, refused) => return Ok(Some((reason, refused))),
@@ -127,15 +138,14 @@ impl DefinitionLanes {
 
     /// Reads, compares, and creates or patches once.
     async fn pass(&self, work: Work<'_>) -> Result<Pass, Abandoned> {
-        let Work { metric, intent, desired, fences } = work;
+        let Work { metric, intent, desired, fences, .. } = work;
         let found = match self.courier.carry(|| self.client.get(metric), fences).await? {
             Answered::Accepted(answer) => answer.value,
             Answered::Refused(refused) => return Ok(refused_pass(refused)),
         };
         let Some(current) = found else {
             return match intent {
-                // What is not there need not be archived.
-                MetricIntent::Archive => Ok(Pass::Settled(None)),
+                MetricIntent::Archive => self.archive_nothing(fences).await,
                 MetricIntent::Upsert(_) => self.create(desired, fences).await,
             };
         };
@@ -159,10 +169,22 @@ impl DefinitionLanes {
                         Pass::Settled(None)
                     }
                     Answered::Accepted(_) => Pass::Again,
+                    // The one before may have been carried out, and what it cleared cannot be
+                    // cleared twice.
+                    Answered::Refused(refused) if refused.attempts > 1 => Pass::Again,
                     Answered::Refused(refused) => refused_pass(refused),
                 })
             }
         }
+    }
+
+    /// What is not there need not be archived, if it could be there.
+    async fn archive_nothing(&self, fences: &[Fence]) -> Result<Pass, Abandoned> {
+        // Nothing else tells an unknown metric from an unknown project (P7).
+        Ok(match self.courier.carry(|| self.client.find_project(), fences).await? {
+            Answered::Accepted(_) => Pass::Settled(None),
+            Answered::Refused(refused) => refused_pass(refused),
+        })
     }
 
     async fn create(
@@ -182,20 +204,31 @@ impl DefinitionLanes {
         })
     }
 
-    fn remembered(&self, metric: &Arc<str>) -> Option<Map<String, Value>> {
+    fn remembered(
+        &self,
+        metric: &Arc<str>,
+        assignment: Option<(&Partition, Epoch)>,
+    ) -> Option<Map<String, Value>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { at, definition } = known.get(metric)?;
-        (at.elapsed() < REMEMBERED).then(|| definition.clone())
+        let Known { at, seen_for, definition } = known.get(metric)?;
+        let same = seen_for.as_ref().map(|(partition, epoch)| (partition, *epoch)) == assignment;
+        (same && at.elapsed() < REMEMBERED).then(|| definition.clone())
     }
 
-    fn remember(&self, metric: &Arc<str>, definition: Option<Map<String, Value>>) {
+    fn remember(
+        &self,
+        metric: &Arc<str>,
+        assignment: Option<(&Partition, Epoch)>,
+        definition: Option<Map<String, Value>>,
+    ) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.remove(metric);
         if known.len() >= MOST_REMEMBERED {
             known.clear();
         }
         if let Some(definition) = definition {
-            known.insert(Arc::clone(metric), Known { at: Instant::now(), definition });
+            let seen_for = assignment.map(|(partition, epoch)| (partition.clone(), epoch));
+            known.insert(Arc::clone(metric), Known { at: Instant::now(), seen_for, definition });
         }
     }
 }

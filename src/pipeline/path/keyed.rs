@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::model::batch::TargetId;
 use crate::model::operation::{
-    Intent, KeyedBatch, LaneKey, Member, Membership, MetricBatch, MetricIntent, Operation,
-    SegmentBatch, SegmentShape,
+    KeyedBatch, LaneKey, Member, Membership, MetricBatch, MetricIntent, Operation, SegmentBatch,
+    SegmentShape,
 };
 use crate::model::progress::Slot;
 use crate::pipeline::coalesce::Coalescer;
@@ -157,11 +157,12 @@ impl Lane {
 
     fn cut(&mut self, key: &LaneKey) -> Option<KeyedBatch> {
         match (self, key) {
-            (Self::Segment(lane), LaneKey::Segment { target, key }) => {
+            (Self::Segment(lane), LaneKey::Segment { target, key, .. }) => {
                 lane.cut(*target, key).map(KeyedBatch::Segment)
             }
             (Self::Metric(lane), LaneKey::Metric { target, key }) => {
-                let Intent { intent, slots, .. } = lane.cut().into_iter().next()?;
+                let newest = lane.cut().into_iter().next()?;
+                let (intent, slots) = (newest.wanted(), newest.into_slots().all());
                 let metric = Arc::clone(key);
                 Some(KeyedBatch::Metric(MetricBatch { target: *target, metric, intent, slots }))
             }

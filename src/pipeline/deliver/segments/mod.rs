@@ -1,0 +1,246 @@
+//! The segment lanes of a target: one batch at a time per segment, several segments at once.
+//!
+//! A segment that the configuration names and that is missing or of another kind is a fault of the
+//! configuration: its lane waits and says so (P7). One that a record names is a fault of the record.
+//!
+//! # Invariants
+//! - V3: a segment's requests are made one after another, each repeated until it is answered, so no
+//!   repeat comes after a newer change (P4).
+//! - V4: when a request is refused, the member at fault is found by halving; the others are applied.
+
+mod requests;
+mod work;
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde_json::json;
+
+pub use self::requests::{changes_of, creation_of, writes_of};
+use self::requests::{halves, is_synced};
+use self::work::Work;
+use super::courier::{Abandoned, Answered, Courier};
+use super::refused::Refused;
+use crate::launchdarkly::answer::{Creation, Written};
+use crate::launchdarkly::members::MemberChanges;
+use crate::launchdarkly::segments::{MemberWrite, SegmentKind as Found, SegmentsClient};
+use crate::model::intent::Slots;
+use crate::model::operation::{SegmentBatch, SegmentKind};
+use crate::model::progress::Settlement;
+use crate::resilience::retry::RetryPauses;
+
+/// The name of these lanes' operation.
+pub const OPERATION: &str = "segment_member";
+
+/// Delivers the membership changes of one target.
+#[derive(Debug)]
+pub struct SegmentLanes {
+    client: SegmentsClient,
+    courier: Courier,
+}
+
+/// What stands in the way of a segment, found after a refusal or an absence.
+enum Obstacle {
+    /// Nothing of the segment itself: the members are at fault.
+    None,
+    Missing,
+    OtherKind(String),
+}
+
+impl SegmentLanes {
+    pub fn new(client: SegmentsClient, courier: Courier) -> Self {
+        Self { client, courier }
+    }
+
+    /// Applies a batch and reports its end.
+    pub(super) async fn deliver(&self, batch: SegmentBatch) -> Result<(), Abandoned> {
+        let lane = batch.lane();
+        let mut work = Work::new(batch);
+        loop {
+            self.prepare_all(&mut work);
+            let ended = self.write_all(&mut work).await;
+            // When a fence fell, what was on its behalf is somebody else's now; the rest goes on.
+            if ended.is_ok() || !work.drop_fallen() {
+                // Every member that LaunchDarkly took is in `accepted`; of an abandoned batch the
+                // others stay open, so their records are read again.
+                let accepted = std::mem::take(&mut work.accepted);
+                if ended.is_err() {
+                    // Whoever has the records now tells what stands in their way.
+                    self.courier.forget(&work.fault_name());
+                }
+                self.courier.settle(Settlement::Keyed { lane, accepted });
+                return ended;
+            }
+        }
+    }
+
+    async fn write_all(&self, work: &mut Work) -> Result<(), Abandoned> {
+        let settings = &self.courier.settings;
+        let mut absences = None;
+        while let Some(write) = work.writes.pop() {
+            let answer = self.courier.carry(|| self.client.write(&write), &work.fences).await?;
+            match answer {
+                Answered::Accepted(answer) if answer.value == Written::Done => {
+                    absences = None;
+                    self.courier.heal(&work.fault_name());
+                    work.accept(&write);
+                }
+                Answered::Accepted(_absent) => {
+                    match &mut absences {
+                        None => {
+                            let new = RetryPauses::new(settings.retry_initial, settings.retry_max);
+                            absences = Some(new);
+                        }
+                        // What was just made is not there, and may be soon.
+                        Some(pauses) => {
+                            self.courier.pause(pauses.next(None), &work.fences).await?;
+                        }
+                    }
+                    match self.make(work).await? {
+                        None => work.writes.push(write),
+                        Some(refused) => self.refuse(work, &write, &refused),
+                    }
+                }
+                Answered::Refused(refused) => self.isolate(work, write, &refused).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out what a refusal is about: the segment as a whole, or one of the members.
+    async fn isolate(
+        &self,
+        work: &mut Work,
+        write: MemberWrite,
+        refused: &Refused,
+    ) -> Result<(), Abandoned> {
+        let obstacle = self.obstacle(work).await?;
+        match (obstacle, halves(write.changes())) {
+            (Obstacle::None, Some((head, tail))) => {
+                for half in [tail, head] {
+                    let parts = self.prepare(&work.batch, &half);
+                    work.writes.extend(parts.into_iter().rev());
+                }
+            }
+            (Obstacle::None, None) => self.refuse(work, &write, refused),
+            (obstacle @ (Obstacle::Missing | Obstacle::OtherKind(_)), _) => {
+                if self.wait_if_fixed(work, &obstacle.to_string()).await? {
+                    work.writes.push(write);
+                } else {
+                    self.refuse(work, &write, refused);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare_all(&self, work: &mut Work) {
+        let changes = work.changes();
+        if !changes.is_empty() {
+            work.writes = self.prepare(&work.batch, &changes).into_iter().rev().collect();
+        }
+    }
+
+    fn prepare(&self, batch: &SegmentBatch, changes: &MemberChanges) -> Vec<MemberWrite> {
+        writes_of(&self.client, batch, changes)
+    }
+
+    /// Sees to a segment that is not there. Gives why its members cannot be written, unless another
+    /// attempt is worth it.
+    async fn make(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
+        let batch = &work.batch;
+        let refused = if let Some(spec) = creation_of(batch) {
+            match self.courier.carry(|| self.client.create(&spec), &work.fences).await? {
+                Answered::Accepted(answer) => {
+                    if matches!(answer.value, Creation::Created(_)) {
+                        tracing::info!(segment = &*batch.segment, "segment created");
+                    }
+                    return Ok(None);
+                }
+                Answered::Refused(refused) => {
+                    let detail = format!("cannot be created ({})", refused.detail);
+                    Refused { detail, ..refused }
+                }
+            }
+        } else {
+            // Nothing else tells an unknown segment from an unknown environment (P7).
+            match self.courier.carry(|| self.client.find_environment(), &work.fences).await? {
+                Answered::Accepted(_) => {
+                    let detail = "does not exist".to_owned();
+                    Refused { status: Some(404), detail, attempts: 1 }
+                }
+                Answered::Refused(refused) => refused,
+            }
+        };
+        if self.wait_if_fixed(work, &refused.detail).await? {
+            return Ok(None);
+        }
+        let detail = format!("the segment {}", refused.detail);
+        Ok(Some(Refused { detail, ..refused }))
+    }
+
+    async fn obstacle(&self, work: &Work) -> Result<Obstacle, Abandoned> {
+        let batch = &work.batch;
+        if is_synced(batch) {
+            return Ok(Obstacle::None);
+        }
+        let found =
+            match self.courier.carry(|| self.client.get(&batch.segment), &work.fences).await? {
+                Answered::Accepted(answer) => answer.value,
+                Answered::Refused(_) => return Ok(Obstacle::None),
+            };
+        let Some(view) = found else { return Ok(Obstacle::Missing) };
+        Ok(match (&batch.shape.kind, view.kind) {
+            (SegmentKind::Big, Found::Big { context_kind })
+                if context_kind == batch.shape.context_kind =>
+            {
+                Obstacle::None
+            }
+            (SegmentKind::Standard, Found::Standard) => Obstacle::None,
+            (_, other) => Obstacle::OtherKind(format!("{other:?}")),
+        })
+    }
+
+    /// Waits a while when the configuration names the segment. Gives whether it did.
+    async fn wait_if_fixed(&self, work: &Work, what: &str) -> Result<bool, Abandoned> {
+        let batch = &work.batch;
+        if !batch.shape.fixed {
+            return Ok(false);
+        }
+        let reason = format!(
+            "segment `{}` {what}; mend `kind` and `context_kind`, create it, or set `create: true`",
+            batch.segment
+        );
+        self.courier.wait_for_a_person(&work.fault_name(), &reason, &work.fences).await?;
+        Ok(true)
+    }
+
+    /// Dead-letters the members of a write. Of a member's records only those are that no newer one
+    /// replaced: replaying them gives the right end.
+    fn refuse(&self, work: &mut Work, write: &MemberWrite, refused: &Refused) {
+        let reason = refused.reason_of_member();
+        for (member, intent) in write.changes().members() {
+            let Some(open) = work.open.remove(member) else { continue };
+            let Slots { standing, mut replaced } = open.into_slots();
+            work.accepted.append(&mut replaced);
+            let segment = &*work.batch.segment;
+            let intent = format!("{intent:?}");
+            let sent = json!({ "segment": segment, "member": member, "intent": intent });
+            let sent = Bytes::from(sent.to_string());
+            for slot in standing {
+                self.courier.dead_letter(slot, reason, refused, sent.clone());
+            }
+        }
+    }
+}
+
+// === impl Obstacle ===
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherKind(found) => write!(f, "is of another kind ({found})"),
+            Self::Missing | Self::None => f.write_str("does not exist"),
+        }
+    }
+}
