@@ -66,7 +66,7 @@ impl LaunchDarkly {
         Some(answer.json().await.unwrap())
     }
 
-    async fn put(&self, path: &str, body: &Value) {
+    pub(crate) async fn put(&self, path: &str, body: &Value) {
         let answer = self.http.put(format!("{}{path}", self.base)).json(body).send().await.unwrap();
         let status = answer.status();
         assert!(status.is_success(), "{path}: {status} {}", answer.text().await.unwrap());

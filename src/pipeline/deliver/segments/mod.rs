@@ -11,8 +11,6 @@
 mod requests;
 mod work;
 
-use std::fmt;
-
 use bytes::Bytes;
 use serde_json::json;
 
@@ -75,32 +73,15 @@ impl SegmentLanes {
     }
 
     async fn write_all(&self, work: &mut Work) -> Result<(), Abandoned> {
-        let settings = &self.courier.settings;
-        let mut absences = None;
         while let Some(write) = work.writes.pop() {
             let answer = self.courier.carry(|| self.client.write(&write), &work.fences).await?;
             match answer {
                 Answered::Accepted(answer) if answer.value == Written::Done => {
-                    absences = None;
+                    work.absences = None;
                     self.courier.heal(&work.fault_name());
                     work.accept(&write);
                 }
-                Answered::Accepted(_absent) => {
-                    match &mut absences {
-                        None => {
-                            let new = RetryPauses::new(settings.retry_initial, settings.retry_max);
-                            absences = Some(new);
-                        }
-                        // What was just made is not there, and may be soon.
-                        Some(pauses) => {
-                            self.courier.pause(pauses.next(None), &work.fences).await?;
-                        }
-                    }
-                    match self.make(work).await? {
-                        None => work.writes.push(write),
-                        Some(refused) => self.refuse(work, &write, &refused),
-                    }
-                }
+                Answered::Accepted(_absent) => self.make(work, write).await?,
                 Answered::Refused(refused) => self.isolate(work, write, &refused).await?,
             }
         }
@@ -114,8 +95,7 @@ impl SegmentLanes {
         write: MemberWrite,
         refused: &Refused,
     ) -> Result<(), Abandoned> {
-        let obstacle = self.obstacle(work).await?;
-        match (obstacle, halves(write.changes())) {
+        match (self.obstacle(work).await?, halves(write.changes())) {
             (Obstacle::None, Some((head, tail))) => {
                 for half in [tail, head] {
                     let parts = self.prepare(&work.batch, &half);
@@ -123,13 +103,39 @@ impl SegmentLanes {
                 }
             }
             (Obstacle::None, None) => self.refuse(work, &write, refused),
-            (obstacle @ (Obstacle::Missing | Obstacle::OtherKind(_)), _) => {
-                if self.wait_if_fixed(work, &obstacle.to_string()).await? {
+            // The content was looked at before the segment was.
+            (Obstacle::Missing, _) => self.make(work, write).await?,
+            (Obstacle::OtherKind(found), _) => {
+                let what = format!("is of another kind ({found})");
+                if self.wait_if_fixed(work, &what).await? {
                     work.writes.push(write);
                 } else {
                     self.refuse(work, &write, refused);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Sees to a segment that is not there, and has the write made again if that is worth it.
+    async fn make(&self, work: &mut Work, write: MemberWrite) -> Result<(), Abandoned> {
+        let settings = &self.courier.settings;
+        match &mut work.absences {
+            None => {
+                work.absences = Some(RetryPauses::new(settings.retry_initial, settings.retry_max));
+            }
+            // What was just made is not there, and may be soon.
+            Some(pauses) => self.courier.pause(pauses.next(None), &work.fences).await?,
+        }
+        let Some(refused) = self.create(work).await? else {
+            work.writes.push(write);
+            return Ok(());
+        };
+        if self.wait_if_fixed(work, &refused.detail).await? {
+            work.writes.push(write);
+        } else {
+            let detail = format!("the segment {}", refused.detail);
+            self.refuse(work, &write, &Refused { detail, ..refused });
         }
         Ok(())
     }
@@ -145,38 +151,32 @@ impl SegmentLanes {
         writes_of(&self.client, batch, changes)
     }
 
-    /// Sees to a segment that is not there. Gives why its members cannot be written, unless another
-    /// attempt is worth it.
-    async fn make(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
+    /// Creates the segment, if that is wanted. Gives why it is not there still.
+    async fn create(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
         let batch = &work.batch;
-        let refused = if let Some(spec) = creation_of(batch) {
-            match self.courier.carry(|| self.client.create(&spec), &work.fences).await? {
-                Answered::Accepted(answer) => {
-                    if matches!(answer.value, Creation::Created(_)) {
-                        tracing::info!(segment = &*batch.segment, "segment created");
-                    }
-                    return Ok(None);
-                }
-                Answered::Refused(refused) => {
-                    let detail = format!("cannot be created ({})", refused.detail);
-                    Refused { detail, ..refused }
-                }
-            }
-        } else {
+        let Some(spec) = creation_of(batch) else {
             // Nothing else tells an unknown segment from an unknown environment (P7).
-            match self.courier.carry(|| self.client.find_environment(), &work.fences).await? {
+            let found = self.courier.carry(|| self.client.find_environment(), &work.fences).await?;
+            return Ok(Some(match found {
                 Answered::Accepted(_) => {
                     let detail = "does not exist".to_owned();
                     Refused { status: Some(404), detail, attempts: 1 }
                 }
                 Answered::Refused(refused) => refused,
-            }
+            }));
         };
-        if self.wait_if_fixed(work, &refused.detail).await? {
-            return Ok(None);
-        }
-        let detail = format!("the segment {}", refused.detail);
-        Ok(Some(Refused { detail, ..refused }))
+        Ok(match self.courier.carry(|| self.client.create(&spec), &work.fences).await? {
+            Answered::Accepted(answer) => {
+                if matches!(answer.value, Creation::Created(_)) {
+                    tracing::info!(segment = &*batch.segment, "segment created");
+                }
+                None
+            }
+            Answered::Refused(refused) => {
+                let detail = format!("cannot be created ({})", refused.detail);
+                Some(Refused { detail, ..refused })
+            }
+        })
     }
 
     async fn obstacle(&self, work: &Work) -> Result<Obstacle, Abandoned> {
@@ -230,17 +230,6 @@ impl SegmentLanes {
             for slot in standing {
                 self.courier.dead_letter(slot, reason, refused, sent.clone());
             }
-        }
-    }
-}
-
-// === impl Obstacle ===
-
-impl fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OtherKind(found) => write!(f, "is of another kind ({found})"),
-            Self::Missing | Self::None => f.write_str("does not exist"),
         }
     }
 }

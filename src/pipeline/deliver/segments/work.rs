@@ -12,6 +12,7 @@ use crate::launchdarkly::segments::MemberWrite;
 use crate::model::intent::{Intent, Left};
 use crate::model::operation::{Member, Membership, SegmentBatch};
 use crate::model::progress::{Fence, Slot};
+use crate::resilience::retry::RetryPauses;
 
 /// A batch on its way.
 pub(super) struct Work {
@@ -24,6 +25,8 @@ pub(super) struct Work {
     pub(super) accepted: Vec<Slot>,
     /// What is still to be written, the next one last.
     pub(super) writes: Vec<MemberWrite>,
+    /// Between attempts to make the segment, since it was last there.
+    pub(super) absences: Option<RetryPauses>,
     /// Of the assignments it is on behalf of.
     pub(super) fences: Vec<Fence>,
 }
@@ -36,7 +39,7 @@ impl Work {
         let order = intents.iter().map(|intent| intent.part.0.clone()).collect();
         let open = intents.into_iter().map(|intent| (intent.part.0.clone(), intent)).collect();
         let (accepted, writes, fences) = Default::default();
-        let mut work = Self { batch, open, order, accepted, writes, fences };
+        let mut work = Self { batch, open, order, accepted, writes, absences: None, fences };
         work.fences = work.fences_of_open();
         work
     }
