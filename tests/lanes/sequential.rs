@@ -171,7 +171,7 @@ fn launchdarkly_ends_as_if_changes_were_applied_one_after_another() {
     let house = House::new();
     let case = Cell::new(0);
     let strategy = (prop::collection::vec(phase(), 1..4), 1..12_usize, 0..4_u64);
-    let settings = ProptestConfig { max_shrink_iters: 300, ..ProptestConfig::with_cases(256) };
+    let settings = ProptestConfig { max_shrink_time: 60_000, ..ProptestConfig::with_cases(256) };
     let mut runner = TestRunner::new(settings);
     let ended = runner.run(&strategy, |(phases, max_parts, linger)| {
         case.set(case.get() + 1);
