@@ -7,8 +7,10 @@
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod launchdarkly;
 
+mod assignments;
+mod errands;
 mod error_classes;
-mod lost_assignments;
+mod missing;
 mod rig;
 mod sequential;
 mod tables;

@@ -156,6 +156,12 @@ impl<'h> Rig<'h> {
         }
     }
 
+    /// Batches end when they are flushed.
+    pub(crate) fn lazy(house: &'h House, config: &str) -> Self {
+        let linger = Duration::from_secs(3_600);
+        Self::start(house, config, CoalesceSettings { max_parts: 100, linger })
+    }
+
     /// Takes in a record. Gives its offset.
     pub(crate) fn record(&mut self, partition: i32, value: &str) -> i64 {
         let next = &mut self.offsets[usize::try_from(partition).unwrap()];

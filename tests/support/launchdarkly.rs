@@ -90,6 +90,12 @@ impl LaunchDarkly {
         assert!(self.http.delete(url).send().await.unwrap().status().is_success());
     }
 
+    /// Begins the journal anew; metrics and segments stay.
+    pub(crate) async fn forget_journal(&self) {
+        let url = format!("{}/sandbox/journal", self.base);
+        assert!(self.http.delete(url).send().await.unwrap().status().is_success());
+    }
+
     pub(crate) async fn set_tokens(&self, tokens: &[&str]) {
         self.put("/sandbox/tokens", &json!({ "tokens": tokens })).await;
     }

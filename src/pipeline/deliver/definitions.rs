@@ -145,7 +145,7 @@ impl DefinitionLanes {
         };
         let Some(current) = found else {
             return match intent {
-                MetricIntent::Archive => self.archive_nothing(fences).await,
+                MetricIntent::Archive => self.archive_nothing(work).await,
                 MetricIntent::Upsert(_) => self.create(desired, fences).await,
             };
         };
@@ -179,10 +179,17 @@ impl DefinitionLanes {
     }
 
     /// What is not there need not be archived, if it could be there.
-    async fn archive_nothing(&self, fences: &[Fence]) -> Result<Pass, Abandoned> {
+    async fn archive_nothing(&self, work: Work<'_>) -> Result<Pass, Abandoned> {
+        let Work { metric, fences, .. } = work;
         // Nothing else tells an unknown metric from an unknown project (P7).
-        Ok(match self.courier.carry(|| self.client.find_project(), fences).await? {
-            Answered::Accepted(_) => Pass::Settled(None),
+        let project = self.courier.carry(|| self.client.find_project(), fences).await?;
+        if let Answered::Refused(refused) = project {
+            return Ok(refused_pass(refused));
+        }
+        // It may have taken a person to make the project known.
+        Ok(match self.courier.carry(|| self.client.get(metric), fences).await? {
+            Answered::Accepted(answer) if answer.value.is_none() => Pass::Settled(None),
+            Answered::Accepted(_) => Pass::Again,
             Answered::Refused(refused) => refused_pass(refused),
         })
     }

@@ -154,17 +154,7 @@ impl SegmentLanes {
     /// Creates the segment, if that is wanted. Gives why it is not there still.
     async fn create(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
         let batch = &work.batch;
-        let Some(spec) = creation_of(batch) else {
-            // Nothing else tells an unknown segment from an unknown environment (P7).
-            let found = self.courier.carry(|| self.client.find_environment(), &work.fences).await?;
-            return Ok(Some(match found {
-                Answered::Accepted(_) => {
-                    let detail = "does not exist".to_owned();
-                    Refused { status: Some(404), detail, attempts: 1 }
-                }
-                Answered::Refused(refused) => refused,
-            }));
-        };
+        let Some(spec) = creation_of(batch) else { return self.miss(work).await };
         Ok(match self.courier.carry(|| self.client.create(&spec), &work.fences).await? {
             Answered::Accepted(answer) => {
                 if matches!(answer.value, Creation::Created(_)) {
@@ -176,6 +166,24 @@ impl SegmentLanes {
                 let detail = format!("cannot be created ({})", refused.detail);
                 Some(Refused { detail, ..refused })
             }
+        })
+    }
+
+    /// Makes sure that the segment is not there. Gives that as a reason if so.
+    async fn miss(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
+        // Nothing else tells an unknown segment from an unknown environment (P7).
+        let home = self.courier.carry(|| self.client.find_environment(), &work.fences).await?;
+        if let Answered::Refused(refused) = home {
+            return Ok(Some(refused));
+        }
+        // It may have taken a person to make the environment known.
+        let key = &work.batch.segment;
+        Ok(match self.courier.carry(|| self.client.get(key), &work.fences).await? {
+            Answered::Accepted(answer) => answer.value.is_none().then(|| {
+                let detail = "does not exist".to_owned();
+                Refused { status: Some(404), detail, attempts: 1 }
+            }),
+            Answered::Refused(refused) => Some(refused),
         })
     }
 
