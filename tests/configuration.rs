@@ -124,6 +124,11 @@ fn a_synced_segment_that_could_never_be_written_is_refused() {
         let mistakes = parse(&file).unwrap_err().to_string();
         assert!(mistakes.contains(problem) && mistakes.contains("1 mistake"), "{mistakes}");
     }
+    let fixed = synced("", "segment-audiences").replace("_id: c }", "_id: c, cohort_id: vip }");
+    assert!(parse(&BASE.replacen(event, &fixed, 1)).is_ok());
+    let file = BASE.replacen(event, &fixed.replace("segment: vip", "segment: $.row.tier"), 1);
+    let mistakes = parse(&file).unwrap_err().to_string();
+    assert!(mistakes.contains("one cohort for all the segments"), "{mistakes}");
     let file = BASE.replacen(event, &synced("", "segment-audiences"), 1);
     assert!(parse(&file).is_ok());
 }

@@ -106,8 +106,13 @@ fn synced(section: &Section<'_>) -> Option<SegmentKind> {
 
 /// Tries a synced segment with an example: what is wrong with it here is wrong with every record.
 fn check_synced(section: &Section<'_>, shape: Option<&SegmentShape>, list: MemberList) {
-    let Some(SegmentShape { kind, context_kind, .. }) = shape else { return };
+    let Some(SegmentShape { kind, context_kind, fixed, .. }) = shape else { return };
     let SegmentKind::Synced { integration_key, client_side_id, cohort_id } = kind else { return };
+    if cohort_id.is_some() && !fixed {
+        let problem = "names one cohort for all the segments that the records name";
+        let remedy = "remove it: each segment's key is its cohort's ID then";
+        section.review.mistake(&section.at("synced"), problem, remedy);
+    }
     let example = SyncedSpec {
         integration_key: integration_key.clone(),
         client_side_id: client_side_id.clone(),

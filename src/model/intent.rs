@@ -20,6 +20,7 @@ pub trait Succession: Clone {
     /// Whether nobody needs to know the older wish any more.
     fn replaces(&self, older: &Self) -> bool;
     /// The wish that comes to the older one and then this one.
+    #[must_use]
     fn after(self, older: &Self) -> Self;
 }
 

@@ -6,7 +6,7 @@
 //! | [`decode`] | bytes | a change | the same, pure |
 //! | [`route`] | a change | operations | the same, pure |
 //! | [`batch`] | metric events | a batch of one partition | the same, pure |
-//! | [`coalesce`] | changes to one segment or metric | a batch with the newest of each | the same, pure |
+//! | [`coalesce`] | changes to one segment or metric | a batch with what they come to, each once | the same, pure |
 //! | [`deliver`] | a batch | a request, and its answer into a settlement | async tasks |
 //! | [`dead_letter`] | a refused record | a record of the dead-letter topic | async tasks |
 //! | [`ack`] | settlements | a low watermark | the consumer thread, pure |

@@ -30,6 +30,7 @@ pub(crate) fn config(url: &str, project: &str, client_side_id: &str) -> String {
             r#"  - name: {kind}
     topics: [t]
     format: debezium
+    before: full
     when: row.t == "{kind}"
     segment_member:
       target: production
@@ -58,11 +59,13 @@ routes:
 {members}  - name: event
     topics: [t]
     format: debezium
+    before: full
     when: row.t == "event"
     metric_event: {{ target: production, key: paid, context: {{ user: $.row.m }} }}
   - name: metric
     topics: [t]
     format: debezium
+    before: full
     when: row.t == "metric"
     metric:
       target: production

@@ -13,7 +13,7 @@ use ldsink::launchdarkly::metrics::MetricsClient;
 use ldsink::launchdarkly::rest::RestClient;
 use ldsink::launchdarkly::segments::SegmentsClient;
 use ldsink::model::outcome::{DeadLetter, Refusal};
-use ldsink::model::progress::{Settlement, Slot};
+use ldsink::model::progress::{Committed, Settlement, Slot};
 use ldsink::model::record::{NoHeaders, Partition, Record};
 use ldsink::pipeline::deliver::courier::{Courier, LaneReports};
 use ldsink::pipeline::deliver::definitions::{self, DefinitionLanes};
@@ -137,7 +137,7 @@ impl<'h> Rig<'h> {
         }
         let outlets = Outlets { events: vec![to_events], keyed: vec![to_ordered], dead_letters };
         let mut path = Path::new(config.pipeline, outlets, to_be_applied, &metrics);
-        path.assigned(&all());
+        path.assigned(&(0..PARTITIONS).map(nothing_committed).collect::<Vec<_>>());
         let offsets = vec![0; usize::try_from(PARTITIONS).unwrap()];
         health.beat();
         Self {
@@ -193,7 +193,10 @@ impl<'h> Rig<'h> {
             note(&mut self.settled, &settlement);
             self.to_path.send(settlement).unwrap();
         }
-        self.path.turn(Instant::now());
+        let now = Instant::now();
+        let turn = self.path.turn(now);
+        // Kafka takes every commit at once.
+        self.path.committed(turn.commit, true, now);
     }
 
     /// Turns until something is so.
@@ -227,7 +230,7 @@ impl<'h> Rig<'h> {
     }
 
     pub(crate) fn assign(&mut self, partition: i32) {
-        self.path.assigned(&[Partition::new(TOPIC, partition)]);
+        self.path.assigned(&[nothing_committed(partition)]);
     }
 
     pub(crate) fn is_settled(&self, partition: i32) -> bool {
@@ -242,7 +245,9 @@ impl<'h> Rig<'h> {
         drop(path);
         let failures = house.runtime.block_on(tasks.join());
         assert!(failures.is_empty(), "{failures:?}");
-        from_lanes.try_iter().for_each(|settlement| note(&mut settled, &settlement));
+        for settlement in from_lanes.try_iter() {
+            note(&mut settled, &settlement);
+        }
         assert!(letters.try_recv().is_err(), "a dead letter after the end");
         settled
     }
@@ -250,6 +255,11 @@ impl<'h> Rig<'h> {
 
 fn all() -> Vec<Partition> {
     (0..PARTITIONS).map(|number| Partition::new(TOPIC, number)).collect()
+}
+
+fn nothing_committed(number: i32) -> Committed {
+    let partition = Partition::new(TOPIC, number);
+    Committed { partition, next: None, journal: String::new() }
 }
 
 fn note(settled: &mut BTreeMap<(i32, i64), Settled>, settlement: &Settlement) {

@@ -125,8 +125,15 @@ impl Phase {
     }
 }
 
+/// A record that was taken in.
+struct Taken {
+    place: (i32, i64),
+    obligations: usize,
+    refused: bool,
+}
+
 /// Lets a rig do what the phases say. Gives what should have come of it.
-fn play(rig: &mut Rig<'_>, phases: &[Phase]) -> (Tables, Vec<((i32, i64), usize, bool)>) {
+fn play(rig: &mut Rig<'_>, phases: &[Phase]) -> (Tables, Vec<Taken>) {
     let mut tables = Tables::default();
     let mut records = Vec::new();
     for phase in phases {
@@ -134,7 +141,8 @@ fn play(rig: &mut Rig<'_>, phases: &[Phase]) -> (Tables, Vec<((i32, i64), usize,
         for (change, meanwhile) in &phase.changes {
             let offset = rig.record(change.partition, &change.value());
             let refused = change.is_refused(&phase.poison);
-            records.push(((change.partition, offset), change.obligations(), refused));
+            let (place, obligations) = ((change.partition, offset), change.obligations());
+            records.push(Taken { place, obligations, refused });
             if !refused {
                 tables.apply(change);
             }
@@ -171,7 +179,7 @@ fn launchdarkly_ends_as_if_changes_were_applied_one_after_another() {
     let house = House::new();
     let case = Cell::new(0);
     let strategy = (prop::collection::vec(phase(), 1..4), 1..12_usize, 0..4_u64);
-    let settings = ProptestConfig { max_shrink_time: 60_000, ..ProptestConfig::with_cases(256) };
+    let settings = ProptestConfig { max_shrink_time: 60_000, ..ProptestConfig::with_cases(200) };
     let mut runner = TestRunner::new(settings);
     let ended = runner.run(&strategy, |(phases, max_parts, linger)| {
         case.set(case.get() + 1);
@@ -183,7 +191,7 @@ fn launchdarkly_ends_as_if_changes_were_applied_one_after_another() {
         let (tables, records) = play(&mut rig, &phases);
         hold(&house, &project, &tables)?;
         let settled = rig.end();
-        for (place, obligations, refused) in records {
+        for Taken { place, obligations, refused } in records {
             let Settled { accepted, dead } = settled.get(&place).copied().unwrap_or_default();
             prop_assert_eq!(accepted + dead, obligations, "settled: {:?}", place);
             prop_assert!(refused || dead == 0, "{:?} is a dead letter without a reason", place);

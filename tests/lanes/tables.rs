@@ -6,51 +6,47 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// One route of everything that orders by key, on one topic.
+/// The routes to segments: name, value of the row's `t`, and what is special about them.
+const MEMBERS: [(&str, &str, &str); 9] = [
+    ("big", "big", "segment: $.row.s, member: row.on, create: true"),
+    ("not-big", "notbig", "segment: $.row.s, member: row.on, list: excluded, create: true"),
+    ("vip", "both", "segment: $.row.s, member: row.on, create: true"),
+    ("banned", "both", "segment: $.row.s, member: row.off, list: excluded, create: true"),
+    ("std", "std", "segment: s-0, kind: standard, member: row.on, create: true"),
+    (
+        "not-std",
+        "notstd",
+        "segment: s-0, kind: standard, member: row.on, list: excluded, create: true",
+    ),
+    (
+        "device",
+        "device",
+        "segment: s-0, kind: standard, context_kind: device, member: row.on, create: true",
+    ),
+    ("move", "move", "segment: $.row.s, member: row.on, create: true"),
+    ("plan", "plan", "segment: $.row.s, exclusive: [b-0, b-1], create: true"),
+];
+
+/// Routes for everything that has an order, on one topic.
 pub(crate) fn config(url: &str, project: &str, client_side_id: &str) -> String {
-    let member = |name: &str, when: &str, what: &str| {
+    // The same name as a big segment, and another segment all the same.
+    let synced = format!(
+        "segment: b-0, kind: synced, member: row.on, \
+         synced: {{ integration_key: segment-audiences, client_side_id: {client_side_id} }}"
+    );
+    let all = MEMBERS.into_iter().chain([("loyal", "synced", synced.as_str())]);
+    let routes = all.map(|(name, table, what)| {
         format!(
             r#"  - name: {name}
     topics: [t]
     format: debezium
-    when: row.t == "{when}"
+    before: full
+    when: row.t == "{table}"
     segment_member: {{ target: production, context_key: $.row.m, {what} }}
 "#
         )
-    };
-    let routes = [
-        member("big", "big", "segment: $.row.s, member: row.on, create: true"),
-        member(
-            "not-big",
-            "notbig",
-            "segment: $.row.s, member: row.on, list: excluded, create: true",
-        ),
-        member("vip", "both", "segment: $.row.s, member: row.on, create: true"),
-        member("banned", "both", "segment: $.row.s, member: row.off, list: excluded, create: true"),
-        member("std", "std", "segment: s-0, kind: standard, member: row.on, create: true"),
-        member(
-            "not-std",
-            "notstd",
-            "segment: s-0, kind: standard, member: row.on, list: excluded, create: true",
-        ),
-        member(
-            "device",
-            "device",
-            "segment: s-0, kind: standard, context_kind: device, member: row.on, create: true",
-        ),
-        // The same name as a big segment, and another segment all the same.
-        member(
-            "loyal",
-            "synced",
-            &format!(
-                "segment: b-0, name: Loyal, kind: synced, member: row.on, \
-                 synced: {{ integration_key: segment-audiences, client_side_id: {client_side_id} }}"
-            ),
-        ),
-        member("move", "move", "segment: $.row.s, member: row.on, create: true"),
-        member("plan", "plan", "segment: $.row.s, exclusive: [b-0, b-1], create: true"),
-    ]
-    .concat();
+    });
+    let routes = routes.collect::<String>();
     format!(
         r#"
 kafka: {{ bootstrap_servers: "localhost:9092", group_id: g }}
@@ -65,6 +61,7 @@ routes:
 {routes}  - name: metric
     topics: [t]
     format: debezium
+    before: full
     when: row.t == "metric"
     metric:
       target: production
@@ -124,10 +121,13 @@ enum Wish {
 /// Who is in which segment, and how metrics are defined.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tables {
-    /// Segment → kind of context → member → (included, excluded).
-    segments: BTreeMap<String, BTreeMap<&'static str, BTreeMap<String, (bool, bool)>>>,
+    /// Segment → kind of context → its members.
+    segments: BTreeMap<String, BTreeMap<&'static str, Members>>,
     pub(crate) metrics: BTreeMap<String, String>,
 }
+
+/// Member → (included, excluded).
+type Members = BTreeMap<String, (bool, bool)>;
 
 /// Members and metrics that LaunchDarkly refuses.
 #[derive(Debug, Clone, Default)]
@@ -207,7 +207,15 @@ impl Change {
         let (op, before, after) = match self.kind {
             Kind::Deleted => ("d", now, Value::Null),
             Kind::Move => ("u", row(self.from), now),
-            _ => ("c", Value::Null, now),
+            Kind::Big
+            | Kind::NotBig
+            | Kind::Both
+            | Kind::Standard
+            | Kind::NotStandard
+            | Kind::Device
+            | Kind::Synced
+            | Kind::Plan
+            | Kind::Metric => ("c", Value::Null, now),
         };
         json!({ "op": op, "before": before, "after": after }).to_string()
     }

@@ -25,3 +25,4 @@ mod p8_secrets;
 mod p9_clean_stop;
 mod p9_kafka_gone;
 mod real_envelopes;
+mod synced_segments;

@@ -341,6 +341,10 @@ fn remedy(operation: &str, status: u16) -> String {
             "allow {actions} for the token's role on this project and environment; where changes \
              need approval, let the role bypass it"
         ),
+        404 if operation == "segment_member" => format!(
+            "check `project` and `environment`, `synced.client_side_id` and \
+             `synced.integration_key` of synced segments, and `instance` or {address}"
+        ),
         404 => format!("check `project` and `environment`, and `instance` or {address}"),
         200..=299 => format!("something else than LaunchDarkly answers at {address}; mend it"),
         300..=399 => format!("{address} answers with a redirect; set it to the final address"),

@@ -3,10 +3,14 @@
 //! | answer | consequence |
 //! |---|---|
 //! | accepted | the batch is settled |
-//! | no answer, 408, 409, 429, 5xx | the same request again, for ever, not before the server's hint |
+//! | no answer, 408, 429, 5xx | the same request again, for ever, not before the server's hint |
+//! | 409 | looked at anew where something was read before (a metric, a segment that is made), then sent again, with pauses |
 //! | 400, 413, 422 with several records | split; the halves are tried on their own |
 //! | the same with one record | that record is dead-lettered |
 //! | 401, 403, 404, 405, 406 | the lane halts; its records wait in Kafka |
+//!
+//! A 404 may also be about the metric or the segment. That is believed once LaunchDarkly has shown
+//! that it knows the project and the environment, by a creation or by a list.
 //!
 //! [`courier`] gets one request through and keeps the lane's state; [`events`], [`segments`] and
 //! [`definitions`] know what to ask for and what to do with a refusal, [`refused`] how it is told.
