@@ -197,7 +197,7 @@ fn stages_do_not_name_each_other() {
         let code = without_tests(&source.code);
         let in_file = !rest.contains('/');
         // `super::` leaves a stage only from a file directly in `pipeline` or from a stage's root.
-        let at_root = in_file || rest.ends_with("/mod.rs");
+        let at_root = in_file || rest == format!("{stage}/mod.rs");
         let mut names = named(code);
         if at_root {
             for after in code.split("use super::").skip(1) {
