@@ -253,13 +253,23 @@ impl Succession for Membership {
 // === impl MetricIntent ===
 
 impl Succession for MetricIntent {
-    /// A definition says everything that its route manages.
-    fn replaces(&self, _older: &Self) -> bool {
-        true
+    /// A definition says everything that its route manages; another route may manage other fields.
+    fn replaces(&self, older: &Self) -> bool {
+        match (self, older) {
+            (Self::Upsert(new), Self::Upsert(old)) => old.keys().all(|key| new.contains_key(key)),
+            (Self::Archive, _) | (_, Self::Archive) => true,
+        }
     }
 
-    fn after(self, _older: &Self) -> Self {
-        self
+    fn after(self, older: &Self) -> Self {
+        match (self, older) {
+            (Self::Upsert(new), Self::Upsert(old)) => {
+                let mut fields = old.clone();
+                fields.extend(new);
+                Self::Upsert(fields)
+            }
+            (newest, _) => newest,
+        }
     }
 }
 
@@ -275,5 +285,29 @@ impl fmt::Debug for SegmentChange {
 impl fmt::Debug for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Member({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn upsert(fields: &Value) -> MetricIntent {
+        MetricIntent::Upsert(fields.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn definitions_of_one_route_replace_and_those_of_several_add_up() {
+        let old = upsert(&json!({ "name": "a", "tags": [] }));
+        let same_route = upsert(&json!({ "name": "b", "tags": ["x"] }));
+        assert!(same_route.replaces(&old));
+        let other_route = upsert(&json!({ "name": "c", "description": "d" }));
+        assert!(!other_route.replaces(&old));
+        let both = upsert(&json!({ "name": "c", "tags": [], "description": "d" }));
+        assert_eq!(other_route.after(&old), both);
+        assert!(MetricIntent::Archive.replaces(&old) && old.replaces(&MetricIntent::Archive));
+        assert_eq!(old.clone().after(&MetricIntent::Archive), old);
     }
 }

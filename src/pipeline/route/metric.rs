@@ -15,6 +15,9 @@ use crate::model::change::{Change, Op};
 use crate::model::operation::{MetricChange, MetricIntent, Operation};
 use crate::model::outcome::RefusalReason;
 
+/// The field that an archived metric has set.
+const ARCHIVED: &str = "archived";
+
 /// The compiled mapping of one route.
 #[derive(Debug)]
 pub(super) struct MetricMapping {
@@ -65,6 +68,10 @@ impl MetricMapping {
                 if let Some(value) = value(source.find(change, picks, name)?, name)? {
                     fields.insert(name.clone(), value);
                 }
+            }
+            if self.on_delete == OnDelete::Archive {
+                // A row that is there again takes back what its deletion did.
+                fields.entry(ARCHIVED).or_insert(Value::Bool(false));
             }
             MetricIntent::Upsert(fields)
         };
