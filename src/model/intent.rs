@@ -36,7 +36,7 @@ pub struct Intent<P, V> {
 }
 
 /// The slots of wishes that ended together.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Slots {
     /// Those whose wishes stood to the end, in the order they came.
     pub standing: Vec<Slot>,

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::batch::TargetId;
-use super::intent::{Intent, Succession};
-use super::progress::Slot;
+use super::intent::{Intent, Slots, Succession};
 
 /// What must happen in order, one at a time: all changes to one segment's members, or to one metric.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -124,7 +123,7 @@ pub struct MetricBatch {
     pub target: TargetId,
     pub metric: Arc<str>,
     pub intent: MetricIntent,
-    pub slots: Vec<Slot>,
+    pub slots: Slots,
 }
 
 /// A batch of a lane, on its way to LaunchDarkly.

@@ -18,6 +18,7 @@ use crate::launchdarkly::segments::SegmentsClient;
 use crate::launchdarkly::settings::{ClientError, TargetSettings};
 use crate::launchdarkly::view::RequestView;
 use crate::model::batch::EventBatch;
+use crate::model::intent::Slots;
 use crate::model::operation::{
     MetricBatch, MetricChange, MetricIntent, Operation, SegmentBatch, SegmentChange,
 };
@@ -149,7 +150,7 @@ impl Target {
     fn metric_steps(&self, change: &MetricChange) -> Result<Vec<Step>, Refusal> {
         let MetricChange { target, key, intent } = change;
         let (metric, intent) = (Arc::clone(key), intent.clone());
-        let batch = MetricBatch { target: *target, metric, intent, slots: Vec::new() };
+        let batch = MetricBatch { target: *target, metric, intent, slots: Slots::default() };
         if let Some(refusal) = refused::of_invalid(&batch, &self.name) {
             return Err(refusal);
         }

@@ -20,6 +20,7 @@ use super::refused::Refused;
 use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
 use crate::launchdarkly::definition::{Difference, difference};
 use crate::launchdarkly::metrics::MetricsClient;
+use crate::model::intent::Slots;
 use crate::model::operation::{LaneKey, MetricBatch, MetricIntent};
 use crate::model::outcome::RefusalReason;
 use crate::model::progress::{Epoch, Fence, Settlement};
@@ -82,35 +83,46 @@ impl DefinitionLanes {
     pub(super) async fn deliver(&self, batch: MetricBatch) -> Result<(), Abandoned> {
         let lane = LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) };
         let (desired, invalid) = (desired(&batch), Refused::invalid(&batch));
-        let mut slots = batch.slots;
-        let fences: Vec<Fence> = slots.last().map(|slot| slot.fence.clone()).into_iter().collect();
-        let newest = slots.last().cloned();
-        let work = Work {
-            metric: &batch.metric,
-            intent: &batch.intent,
-            desired: &desired,
-            assignment: newest.as_ref().map(|slot| (&slot.partition, slot.epoch)),
-            fences: &fences,
+        let Slots { mut standing, replaced: mut accepted } = batch.slots;
+        let applied = loop {
+            let fences: Vec<Fence> = standing.iter().map(|slot| slot.fence.clone()).collect();
+            let work = Work {
+                metric: &batch.metric,
+                intent: &batch.intent,
+                desired: &desired,
+                assignment: standing.last().map(|slot| (&slot.partition, slot.epoch)),
+                fences: &fences,
+            };
+            let applied = match &invalid {
+                Some(refused) => Ok(Some((RefusalReason::InvalidDefinition, refused.clone()))),
+                None => self.apply(work).await,
+            };
+            let before = standing.len();
+            if applied.is_err() {
+                // Somebody else has the records of a fence that fell, and what they replaced.
+                standing.retain(|slot| !slot.fence.has_fallen());
+            }
+            if applied.is_ok() || standing.is_empty() || standing.len() == before {
+                break applied;
+            }
         };
-        let applied = match invalid {
-            Some(refused) => Ok(Some((RefusalReason::InvalidDefinition, refused))),
-            None => self.apply(work).await,
-        };
-        let Ok(applied) = applied else {
-            // Somebody else sends this definition now; what waits behind it may go on, and so may
-            // what it replaced of the assignments that we still have.
-            let somebody_else = newest.is_some_and(|slot| slot.fence.has_fallen());
-            slots.retain(|slot| somebody_else && !slot.fence.has_fallen());
-            self.courier.settle(Settlement::Keyed { lane, accepted: slots });
+        let Ok(refused) = applied else {
+            // What waits behind the definition may go on, and so may what it replaced of the
+            // assignments that we still have, when somebody else sends it now.
+            let somebody_else = standing.is_empty();
+            accepted.retain(|slot| somebody_else && !slot.fence.has_fallen());
+            self.courier.settle(Settlement::Keyed { lane, accepted });
             return applied.map(drop);
         };
-        if let Some((reason, refused)) = applied
-            && let Some(newest) = slots.pop()
-        {
+        if let Some((reason, refused)) = refused {
             let sent = Bytes::from(Value::Object(desired).to_string());
-            self.courier.dead_letter(newest, reason, &refused, sent);
+            for slot in standing {
+                self.courier.dead_letter(slot, reason, &refused, sent.clone());
+            }
+        } else {
+            accepted.extend(standing);
         }
-        self.courier.settle(Settlement::Keyed { lane, accepted: slots });
+        self.courier.settle(Settlement::Keyed { lane, accepted });
         Ok(())
     }
 

@@ -162,7 +162,7 @@ impl Lane {
             }
             (Self::Metric(lane), LaneKey::Metric { target, key }) => {
                 let newest = lane.cut().into_iter().next()?;
-                let (intent, slots) = (newest.wanted(), newest.into_slots().all());
+                let (intent, slots) = (newest.wanted(), newest.into_slots());
                 let metric = Arc::clone(key);
                 Some(KeyedBatch::Metric(MetricBatch { target: *target, metric, intent, slots }))
             }
