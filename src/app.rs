@@ -24,16 +24,17 @@ use crate::launchdarkly::events::{BodyCompression, EventsClient};
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::launchdarkly::rest::RestClient;
 use crate::launchdarkly::segments::SegmentsClient;
-use crate::launchdarkly::settings::ClientError;
+use crate::launchdarkly::settings::{ClientError, TargetSettings};
 use crate::model::outcome::DeadLetter;
 use crate::model::progress::Settlement;
 use crate::pipeline::dead_letter::{DeadLetterError, DeadLetterReports, DeadLetters};
 use crate::pipeline::deliver::courier::{Courier, LaneReports};
 use crate::pipeline::deliver::definitions::{self, DefinitionLanes};
 use crate::pipeline::deliver::events::{self, EventLane};
+use crate::pipeline::deliver::knowledge::KnowledgeReader;
 use crate::pipeline::deliver::ordered::OrderedLanes;
 use crate::pipeline::deliver::segments::{self, SegmentLanes};
-use crate::pipeline::path::{Outlets, Path};
+use crate::pipeline::path::{KnowledgeLinks, Outlets, Path, wanted};
 use crate::pipeline::source::{Reports, Source, SourceError, Stop, Stopped};
 use crate::resilience::quota::RequestQuota;
 use crate::runtime::shutdown::Shutdown;
@@ -45,6 +46,9 @@ use crate::telemetry::metrics::{Metrics, MetricsError};
 
 /// Beyond the drain deadline: the last commit and leaving the group.
 const LEAVE: Duration = Duration::from_secs(15);
+/// How long the first records wait for the checks to have read LaunchDarkly. When it takes longer, or
+/// fails, they go without.
+const FIRST_READING: Duration = Duration::from_secs(10);
 /// The part's name in `/ready` until the pipeline runs.
 const STARTING: &str = "startup";
 
@@ -137,9 +141,18 @@ impl Running {
         let (settle, settlements) = channel();
         let (dead_letters, incoming) = mpsc::unbounded_channel();
         self.start_dead_letters(settle.clone(), incoming)?;
-        let outlets = self.start_lanes(&settle, &dead_letters)?;
-        let path =
-            Path::new(self.config.pipeline.clone(), outlets, settlements, &self.reports.metrics);
+        // One quota per target: its operations share the account's limits.
+        let limit = self.config.pipeline.delivery.requests_per_second;
+        let quotas: Vec<_> = self.config.targets.iter().map(|_| RequestQuota::new(limit)).collect();
+        let outlets = self.start_lanes(&settle, &dead_letters, &quotas)?;
+        let links = self.start_checks(&quotas)?;
+        tokio::select! {
+            () = first_reading(&links) => {}
+            () = shutdown.requested.cancelled() => return Ok(Stopped::Clean),
+        }
+        let metrics = &self.reports.metrics;
+        let path = Path::new(self.config.pipeline.clone(), outlets, settlements, metrics)
+            .with_checks(links, projects(&self.config.targets), metrics);
         self.reports.health.heal(STARTING);
         self.run_source(path, shutdown).await
     }
@@ -187,6 +200,7 @@ impl Running {
         &self,
         settlements: &Sender<Settlement>,
         dead_letters: &mpsc::UnboundedSender<DeadLetter>,
+        quotas: &[RequestQuota],
     ) -> Result<Outlets, AppError> {
         let delivery = &self.config.pipeline.delivery;
         let compression = if delivery.gzip { BodyCompression::Gzip } else { BodyCompression::None };
@@ -198,9 +212,7 @@ impl Running {
         };
         let mut outlets =
             Outlets { events: Vec::new(), keyed: Vec::new(), dead_letters: dead_letters.clone() };
-        for target in &self.config.targets {
-            // One quota per target: its operations share the account's limits.
-            let quota = RequestQuota::new(delivery.requests_per_second);
+        for (target, quota) in self.config.targets.iter().zip(quotas) {
             let courier = |operation| {
                 Courier::new(
                     target.name.clone(),
@@ -235,6 +247,33 @@ impl Running {
         Ok(outlets)
     }
 
+    /// Begins to read what the targets have, where routes want it checked.
+    fn start_checks(&self, quotas: &[RequestQuota]) -> Result<KnowledgeLinks, AppError> {
+        let pipeline = &self.config.pipeline;
+        if !pipeline.checks.enabled {
+            return Ok(Vec::new());
+        }
+        let wanted = wanted(&pipeline.routes, self.config.targets.len());
+        let mut links = KnowledgeLinks::new();
+        for ((target, quota), wanted) in self.config.targets.iter().zip(quotas).zip(wanted) {
+            let Some(wanted) = wanted else {
+                links.push(None);
+                continue;
+            };
+            let (reader, link) = KnowledgeReader::new(
+                target,
+                wanted,
+                pipeline.checks,
+                &pipeline.delivery,
+                quota.clone(),
+                self.reports.metrics.clone(),
+            )?;
+            self.tasks.spawn("checks", reader.run(self.abandoned.clone()));
+            links.push(Some((link.knowledge, link.questions)));
+        }
+        Ok(links)
+    }
+
     async fn run_source(&self, path: Path, shutdown: Shutdown) -> Result<Stopped, AppError> {
         let drain_deadline = self.config.pipeline.drain_deadline;
         let topics = self.config.pipeline.topics();
@@ -267,4 +306,29 @@ impl Running {
             Err(_) => Err(AppError::Stuck(patience)),
         }
     }
+}
+
+/// Waits until every target has been read once, as far as that is possible soon.
+async fn first_reading(links: &KnowledgeLinks) {
+    let all = async {
+        for (knowledge, _) in links.iter().flatten() {
+            // An ended reader has nothing more to tell.
+            drop(knowledge.clone().wait_for(|knowledge| knowledge.edition > 0).await);
+        }
+    };
+    if tokio::time::timeout(FIRST_READING, all).await.is_err() {
+        tracing::warn!(
+            patience = ?FIRST_READING,
+            "what LaunchDarkly has is not known yet; records go without being checked until it is"
+        );
+    }
+}
+
+/// By target: the first one with the same project.
+fn projects(targets: &[TargetSettings]) -> Vec<usize> {
+    let same = |one: &TargetSettings, other: &TargetSettings| {
+        one.project == other.project && one.api_url == other.api_url
+    };
+    let first = |target| targets.iter().position(|other| same(target, other)).unwrap_or_default();
+    targets.iter().map(first).collect()
 }

@@ -28,6 +28,7 @@
 //! other. `tests/architecture.rs` keeps it so.
 
 pub mod app;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod demo;

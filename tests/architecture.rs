@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 /// The rooms of the crate and the rooms each may name. `pipeline` is looked at stage by stage below.
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    // Asks and judges like the service, and writes nothing.
+    ("audit", &["launchdarkly", "model", "pipeline"]),
     ("launchdarkly", &["model"]),
     ("kafka", &["model"]),
     ("resilience", &["model"]),
@@ -40,6 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "app",
+            "audit",
             "config",
             "demo",
             "kafka",
@@ -57,6 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const STAGES: &[(&str, &[&str])] = &[
     ("ack", &["model"]),
     ("batch", &["model", "pipeline::settings"]),
+    ("check", &["model"]),
     ("coalesce", &["model", "pipeline::settings"]),
     ("commit", &["model"]),
     ("dead_letter", &["kafka", "model", "runtime", "telemetry"]),
@@ -76,6 +80,7 @@ const STAGES: &[(&str, &[&str])] = &[
             "model",
             "pipeline::ack",
             "pipeline::batch",
+            "pipeline::check",
             "pipeline::coalesce",
             "pipeline::commit",
             "pipeline::decode",

@@ -100,7 +100,7 @@ fn unknown_keys_are_refused_with_the_likely_one() {
         &[
             "10:5: routes[0].metric_event: is missing; say what a change becomes: one of metric_event, metric, segment_member",
             "13:5: routes[0].webhook: is not a known key; \
-             one of name, topics, format, before, when, metric_event, metric, segment_member",
+             one of name, topics, format, before, when, checks, metric_event, metric, segment_member",
         ],
     );
 }
@@ -959,6 +959,8 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(shown.delivery, built_in.delivery);
     assert_eq!(shown.dead_letter, built_in.dead_letter);
     assert_eq!(shown.limits, built_in.limits);
+    assert_eq!(shown.checks, built_in.checks);
+    assert_eq!(shown.routes[0].checks, built_in.routes[0].checks);
     assert_eq!(shown.commit_interval, built_in.commit_interval);
     assert_eq!(shown.drain_deadline, built_in.drain_deadline);
     assert_eq!(reference.admin, defaults.admin);
@@ -1016,7 +1018,7 @@ fn the_reference_states_the_ranges() {
             break;
         }
     }
-    assert_eq!(stated, 15, "keys with a range");
+    assert_eq!(stated, 17, "keys with a range");
 }
 
 #[test]

@@ -26,7 +26,8 @@ use crate::telemetry::logging::Chain;
 #[repr(u8)]
 pub enum Exit {
     Success = 0,
-    /// Something failed while running, or a demo lost or repeated an event.
+    /// Something failed while running, a demo lost or repeated an event, or the account is not as the
+    /// configuration needs it.
     Failure = 1,
     /// The command line or the configuration is mistaken.
     Usage = 2,
@@ -39,7 +40,7 @@ pub enum Exit {
 const AFTER_HELP: &str = "\
 Exit codes:
   0  success
-  1  a failure while running
+  1  a failure while running, or what check --online found
   2  a mistake in the command line or the configuration
   3  Kafka cannot be reached or lacks a topic
   4  stopped before everything in flight was settled (nothing is lost: it is read again)";
@@ -115,7 +116,7 @@ async fn execute(command: Command) -> Exit {
     match command {
         Command::Run(args) => run::run(args, shutdown).await,
         Command::Demo(args) => demo::demo(args, shutdown).await,
-        Command::Check(args) => check::check(&args),
+        Command::Check(args) => check::check(&args).await,
         Command::Preview(args) => preview::preview(args, shutdown).await,
         Command::Test(args) => test::test(&args),
         Command::Sandbox(args) => sandbox::serve(args, shutdown).await,

@@ -25,6 +25,9 @@ pub(super) struct SandboxArgs {
     /// A project and environment that exist; may be given several times. Without it all do.
     #[arg(long = "environment", value_name = "PROJECT/ENVIRONMENT", value_parser = environment)]
     environments: Vec<(String, String)>,
+    /// A metric that exists from the start, numeric and for users; may be given several times.
+    #[arg(long = "metric", value_name = "PROJECT/EVENT_KEY", value_parser = metric)]
+    metrics: Vec<(String, String)>,
     /// The largest body it accepts, in uncompressed bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 10_000_000)]
     max_body_bytes: usize,
@@ -54,6 +57,7 @@ async fn run(args: SandboxArgs, shutdown: Shutdown) -> Result<(), SandboxError> 
         listen: args.listen,
         tokens: args.tokens,
         environments: (!args.environments.is_empty()).then_some(args.environments),
+        event_metrics: args.metrics,
         max_body_bytes: args.max_body_bytes,
         journal: match args.journal {
             Journal::Full => JournalMode::Full,
@@ -67,10 +71,16 @@ async fn run(args: SandboxArgs, shutdown: Shutdown) -> Result<(), SandboxError> 
 }
 
 fn environment(text: &str) -> Result<(String, String), String> {
-    match text.split_once('/') {
-        Some((project, environment)) if !project.is_empty() && !environment.is_empty() => {
-            Ok((project.to_owned(), environment.to_owned()))
-        }
-        _ => Err("write it as PROJECT/ENVIRONMENT, for example storefront/production".to_owned()),
-    }
+    pair(text)
+        .ok_or("write it as PROJECT/ENVIRONMENT, for example storefront/production".to_owned())
+}
+
+fn metric(text: &str) -> Result<(String, String), String> {
+    pair(text)
+        .ok_or("write it as PROJECT/EVENT_KEY, for example storefront/checkout-total".to_owned())
+}
+
+fn pair(text: &str) -> Option<(String, String)> {
+    let (one, other) = text.split_once('/')?;
+    (!one.is_empty() && !other.is_empty()).then(|| (one.to_owned(), other.to_owned()))
 }

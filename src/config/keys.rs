@@ -25,6 +25,7 @@ pub(super) const ROOT: SectionKeys = SectionKeys {
         "delivery",
         "dead_letter",
         "limits",
+        "checks",
         "commit_interval",
         "drain_deadline",
         "admin",
@@ -56,6 +57,7 @@ pub(super) const ROUTE: SectionKeys = SectionKeys {
         "format",
         "before",
         "when",
+        "checks",
         "metric_event",
         "metric",
         "segment_member",
@@ -148,11 +150,13 @@ pub(super) const DEAD_LETTER: SectionKeys =
     SectionKeys { section: "dead_letter", keys: &["topic", "create"] };
 pub(super) const LIMITS: SectionKeys =
     SectionKeys { section: "limits", keys: &["in_flight_bytes", "partition_in_flight_bytes"] };
+pub(super) const CHECKS: SectionKeys =
+    SectionKeys { section: "checks", keys: &["enabled", "interval", "reread"] };
 pub(super) const ADMIN: SectionKeys = SectionKeys { section: "admin", keys: &["listen"] };
 pub(super) const LOG: SectionKeys = SectionKeys { section: "log", keys: &["level", "format"] };
 
 /// All sections, in the order of the reference file.
-pub const SECTIONS: [SectionKeys; 16] = [
+pub const SECTIONS: [SectionKeys; 17] = [
     ROOT,
     KAFKA,
     TARGET,
@@ -167,6 +171,7 @@ pub const SECTIONS: [SectionKeys; 16] = [
     DELIVERY,
     DEAD_LETTER,
     LIMITS,
+    CHECKS,
     ADMIN,
     LOG,
 ];

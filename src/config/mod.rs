@@ -141,6 +141,7 @@ impl Config {
                 delivery: service::delivery(&root),
                 dead_letter,
                 limits: service::limits(&root, &batch),
+                checks: service::checks(&root),
                 commit_interval: service::commit_interval(&root),
                 drain_deadline,
             },

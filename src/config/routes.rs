@@ -13,6 +13,7 @@ use super::section::{Section, check_name, entries, is_key_character, items, scal
 use super::segment;
 use super::service::check_topic;
 use crate::model::change::{BeforePolicy, Format, Reading};
+use crate::model::claim::CheckPolicy;
 use crate::model::topic::TopicSelector;
 use crate::pipeline::route::settings::{
     Field, MetricEventSettings, OperationSettings, RouteSettings,
@@ -50,12 +51,23 @@ fn route<'a>(
     let topics = topics(&section, surroundings.dead_letter_topic);
     let reading = reading(&section);
     let when = section.text("when").map(|text| condition(review, text));
+    let checks = section
+        .choice(
+            "checks",
+            &[
+                ("warn", CheckPolicy::Warn),
+                ("dead_letter", CheckPolicy::DeadLetter),
+                ("off", CheckPolicy::Off),
+            ],
+        )
+        .unwrap_or(CheckPolicy::Warn);
     let operation = operation(&section, surroundings.targets);
     Some(RouteSettings {
         name: name?,
         topics,
         reading: reading?,
         when: when.flatten(),
+        checks,
         operation: operation?,
     })
 }

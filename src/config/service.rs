@@ -15,7 +15,8 @@ use super::mistakes::suggestion;
 use super::raw::Scalar;
 use super::section::{Section, check_name, is_key_character};
 use crate::pipeline::settings::{
-    BatchSettings, CoalesceSettings, DeadLetterSettings, DeliverySettings, LimitSettings, Unmatched,
+    BatchSettings, CheckSettings, CoalesceSettings, DeadLetterSettings, DeliverySettings,
+    LimitSettings, Unmatched,
 };
 use crate::telemetry::settings::{AdminSettings, LogFormat, LogSettings};
 
@@ -33,6 +34,10 @@ const REQUEST_TIMEOUT: RangeInclusive<Duration> =
 const RETRY: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10 * 60);
 const PROBE_INTERVAL: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(10 * 60);
+/// More often would take requests from people; more rarely would leave a mended metric unseen.
+const CHECK_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_secs(10)..=Duration::from_secs(12 * 3_600);
+const REREAD: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 60);
 /// From the smallest batch to what no sensible host has.
 const IN_FLIGHT: RangeInclusive<usize> = 1_000..=64_000_000_000;
 const COMMIT_INTERVAL: RangeInclusive<Duration> =
@@ -107,6 +112,15 @@ pub(super) fn delivery(root: &Section<'_>) -> DeliverySettings {
         );
     }
     settings
+}
+
+pub(super) fn checks(root: &Section<'_>) -> CheckSettings {
+    let section = root.section("checks", keys::CHECKS);
+    CheckSettings {
+        enabled: section.flag("enabled", true),
+        interval: section.duration("interval", Duration::from_secs(5 * 60), &CHECK_INTERVAL),
+        reread: section.duration("reread", Duration::from_secs(10), &REREAD),
+    }
 }
 
 pub(super) fn dead_letter(root: &Section<'_>) -> DeadLetterSettings {

@@ -58,7 +58,9 @@ impl Stage {
         brokers: &TaskSet,
         last: &CancellationToken,
     ) -> Result<Self, DemoError> {
-        let sandbox = Sandbox::bind(Settings::default()).await?;
+        // The metric that counts what the demo's route makes; see `config/demo.yaml`.
+        let event_metrics = vec![("storefront".to_owned(), "checkout-total".to_owned())];
+        let sandbox = Sandbox::bind(Settings { event_metrics, ..Settings::default() }).await?;
         let sandbox_url = format!("http://{}", sandbox.address());
         // The file is read before there is a broker, only to know the topic to make.
         let draft = configuration("127.0.0.1:1", &sandbox_url).map_err(DemoError::Configuration)?;

@@ -2,6 +2,7 @@
 //!
 //! [`events`] appends metric events on the events host. [`rest`] carries what the REST API offers:
 //! [`metrics`] with the pure [`definition`], [`segments`] with the pure [`members`] and [`synced`].
+//! [`facts`] reads from answers what decides whether something counts, and [`caller`] who asks.
 //! All of them speak of their answers in the words of [`answer`] and [`hints`], and can show what they
 //! would send ([`view`]).
 //!
@@ -9,8 +10,10 @@
 //! `pipeline::deliver`).
 
 pub mod answer;
+pub mod caller;
 pub mod definition;
 pub mod events;
+pub mod facts;
 pub mod hints;
 mod http;
 pub mod members;

@@ -14,6 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::answer::{Answered, ApiError, Creation, Written};
+use super::facts::Access;
 use super::members::MemberChanges;
 use super::rest::{Request, RestClient, SEMANTIC_PATCH, unless};
 use super::synced::{SyncedError, SyncedSegment};
@@ -58,6 +59,8 @@ pub struct SegmentView {
     pub excluded_count: Option<u64>,
     /// What writes meanwhile come to is not documented.
     pub import_in_progress: bool,
+    /// What the token may do with it, as far as LaunchDarkly tells.
+    pub access: Access,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +109,8 @@ struct SegmentBody {
     excluded: Option<Vec<IgnoredAny>>,
     included_contexts: Option<Vec<Targets>>,
     excluded_contexts: Option<Vec<Targets>>,
+    #[serde(rename = "_access")]
+    access: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -287,6 +292,7 @@ impl From<SegmentBody> for SegmentView {
             included_count,
             excluded_count,
             import_in_progress: body.import_in_progress.unwrap_or_default(),
+            access: body.access.as_ref().map(Access::told).unwrap_or_default(),
         }
     }
 }

@@ -92,11 +92,13 @@ impl EventBatch {
     /// process, today and after a crash (P3).
     pub fn payload_id(&self, target: &str) -> Uuid {
         let name = format!(
-            "{target}\n{}\n{}\n{}\n{}\n{:?}\n{}",
+            "{target}\n{}\n{}\n{}\n{}\n{}\n{:?}\n{}",
             self.partition.topic,
             self.partition.number,
             self.first_offset(),
             self.last_offset(),
+            // What `checks` keep out depends on what LaunchDarkly has at the time.
+            self.records(),
             // Offsets begin again when a topic is made anew; its records are younger.
             self.oldest_ms,
             self.fingerprint.0,

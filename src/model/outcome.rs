@@ -62,6 +62,18 @@ pub enum RefusalReason {
     MetricKindDiffers,
     /// The record names a segment that does not exist.
     SegmentMissing,
+    /// No metric that is in use has the event's key.
+    MetricMissing,
+    /// The metrics of the event's key analyse other context kinds.
+    AnalysisUnitMissing,
+    /// The metrics of the event's key measure a number, and the event has none.
+    ValueMissing,
+    /// The segment is of another kind than the route says.
+    SegmentKindDiffers,
+    /// The segment holds contexts of another kind than the route says.
+    ContextKindDiffers,
+    /// The text cannot be the key of a metric or a segment.
+    InvalidKey,
     /// No route matched and `unmatched: dead_letter` is set.
     Unmatched,
 }
@@ -87,6 +99,7 @@ pub struct Refusal {
 pub enum Stage {
     Decode,
     Route,
+    Check,
     Deliver,
 }
 
@@ -141,7 +154,7 @@ impl FilterReason {
 // === impl RefusalReason ===
 
 impl RefusalReason {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidJson,
         Self::InvalidEnvelope,
         Self::MissingField,
@@ -154,7 +167,24 @@ impl RefusalReason {
         Self::InvalidDefinition,
         Self::MetricKindDiffers,
         Self::SegmentMissing,
+        Self::MetricMissing,
+        Self::AnalysisUnitMissing,
+        Self::ValueMissing,
+        Self::SegmentKindDiffers,
+        Self::ContextKindDiffers,
+        Self::InvalidKey,
         Self::Unmatched,
+    ];
+
+    /// What the checks of a route may find.
+    pub const OF_CHECKS: [Self; 7] = [
+        Self::MetricMissing,
+        Self::AnalysisUnitMissing,
+        Self::ValueMissing,
+        Self::SegmentMissing,
+        Self::SegmentKindDiffers,
+        Self::ContextKindDiffers,
+        Self::InvalidKey,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -171,6 +201,12 @@ impl RefusalReason {
             Self::InvalidDefinition => "invalid_definition",
             Self::MetricKindDiffers => "metric_kind_differs",
             Self::SegmentMissing => "segment_missing",
+            Self::MetricMissing => "metric_missing",
+            Self::AnalysisUnitMissing => "analysis_unit_missing",
+            Self::ValueMissing => "value_missing",
+            Self::SegmentKindDiffers => "segment_kind_differs",
+            Self::ContextKindDiffers => "context_kind_differs",
+            Self::InvalidKey => "invalid_key",
             Self::Unmatched => "unmatched",
         }
     }
@@ -202,6 +238,18 @@ impl RefusalReason {
             Self::InvalidDefinition => "mend the row, or map the field differently",
             Self::MetricKindDiffers => "use another metric key; LaunchDarkly cannot change a kind",
             Self::SegmentMissing => "create the segment, or set `create: true`, then replay",
+            Self::MetricMissing => {
+                "create a metric with this event key in LaunchDarkly, or mend the route's `key`"
+            }
+            Self::AnalysisUnitMissing => {
+                "add the context kind to the metric's analysis units, or map one of them in `context`"
+            }
+            Self::ValueMissing => "map `value`, or make the metric one that only counts",
+            Self::SegmentKindDiffers => "mend the route's `kind`, or name another segment",
+            Self::ContextKindDiffers => "mend the route's `context_kind`, or name another segment",
+            Self::InvalidKey => {
+                "use a letter or digit, then letters, digits, `.`, `_` and `-`, at most 256"
+            }
             Self::Unmatched => "add a route for these records, or set `unmatched: ignore`",
         }
     }
@@ -214,6 +262,7 @@ impl Stage {
         match self {
             Self::Decode => "decode",
             Self::Route => "route",
+            Self::Check => "check",
             Self::Deliver => "deliver",
         }
     }

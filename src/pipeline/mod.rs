@@ -5,6 +5,7 @@
 //! | [`source`] | Kafka's partitions | borrowed records | the consumer thread |
 //! | [`decode`] | bytes | a change | the same, pure |
 //! | [`route`] | a change | operations | the same, pure |
+//! | [`check`] | an operation and what LaunchDarkly has | whether it would count | the same, pure |
 //! | [`batch`] | metric events | a batch of one partition | the same, pure |
 //! | [`coalesce`] | changes to one segment or metric | a batch with what they come to, each once | the same, pure |
 //! | [`deliver`] | a batch | a request, and its answer into a settlement | async tasks |
@@ -18,6 +19,7 @@
 
 pub mod ack;
 pub mod batch;
+pub mod check;
 pub mod coalesce;
 pub mod commit;
 pub mod dead_letter;

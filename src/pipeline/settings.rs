@@ -19,6 +19,7 @@ pub struct PipelineSettings {
     pub delivery: DeliverySettings,
     pub dead_letter: DeadLetterSettings,
     pub limits: LimitSettings,
+    pub checks: CheckSettings,
     /// The longest time settled records stay uncommitted. 50 ms to 1 min.
     pub commit_interval: Duration,
     /// How long a stop or a revocation waits for what is in flight. 1 s to 4 min, below the
@@ -70,6 +71,18 @@ pub struct DeliverySettings {
     pub retry_max: Duration,
     /// How often a halted lane tries whether its fault is mended. 1 s to 10 min.
     pub probe_interval: Duration,
+}
+
+/// How LaunchDarkly is read to tell operations that would have no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckSettings {
+    /// Without, nothing is read and nothing is checked.
+    pub enabled: bool,
+    /// Between two readings, and between two log lines about one mistake. 10 s to 12 h.
+    pub interval: Duration,
+    /// How long a reading is new enough to refuse a record on its strength; after that a seeming
+    /// mistake makes LaunchDarkly read again. 1 s to 10 min.
+    pub reread: Duration,
 }
 
 /// Where refused records go.

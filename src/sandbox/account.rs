@@ -5,27 +5,30 @@
 //!
 //! Not here: the order in which a request meets the parts (`reception`).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::{HeaderMap, StatusCode, header};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::clock::epoch_ms;
 use super::environments::Environments;
 use super::faults::Faults;
 use super::history::Receipt;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::metrics::Metrics;
-use super::operation::Target;
+use super::operation::{Occasion, Operation, Target};
 use super::refusal::Refusal;
+use super::rights::Rights;
 use super::segment_rules::SegmentRules;
 use super::segments::Segments;
 use super::settings::Settings;
 
 /// The state of one sandbox. Has no `Debug`: it knows the tokens.
 pub(super) struct Account {
-    tokens: Mutex<HashSet<String>>,
+    tokens: Mutex<HashMap<String, Rights>>,
     environments: Mutex<Environments>,
     metrics: Mutex<Metrics>,
     segments: Mutex<Segments>,
@@ -45,10 +48,14 @@ impl Account {
         // Event marks hold 32-bit offsets into a body.
         let addressable = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
         let environments = Environments::new(settings.environments, settings.client_side_ids);
+        let mut metrics = Metrics::new(settings.journal);
+        define(&mut metrics, &settings.event_metrics);
         Self {
-            tokens: Mutex::new(settings.tokens.into_iter().collect()),
+            tokens: Mutex::new(
+                settings.tokens.into_iter().map(|token| (token, Rights::All)).collect(),
+            ),
             environments: Mutex::new(environments),
-            metrics: Mutex::new(Metrics::new(settings.journal)),
+            metrics: Mutex::new(metrics),
             segments: Mutex::new(Segments::new(settings.journal)),
             segment_rules: Mutex::new(settings.segment_rules),
             max_body_bytes: settings.max_body_bytes.min(addressable),
@@ -99,20 +106,27 @@ impl Account {
         }
     }
 
-    pub(super) fn replace_tokens(&self, tokens: Vec<String>) {
+    pub(super) fn replace_tokens(&self, tokens: Vec<(String, Rights)>) {
         *hold(&self.tokens) = tokens.into_iter().collect();
     }
 
-    /// Returns the request's token.
+    /// Returns the request's token and what it may do.
     ///
     /// # Errors
     /// 401 unless the header is exactly one of the accepted tokens.
-    pub(super) fn authorize<'a>(&self, headers: &'a HeaderMap) -> Result<&'a str, Refusal> {
+    pub(super) fn authorize<'a>(
+        &self,
+        headers: &'a HeaderMap,
+    ) -> Result<(&'a str, Rights), Refusal> {
         let refuse = |message| Err(Refusal::new(StatusCode::UNAUTHORIZED, message));
         let token = headers.get(header::AUTHORIZATION).map(|value| value.to_str());
+        if let Some(Ok(token)) = token
+            && let Some(rights) = hold(&self.tokens).get(token)
+        {
+            return Ok((token, rights.clone()));
+        }
         match token {
             None => refuse("the Authorization header is missing; it holds the access token"),
-            Some(Ok(token)) if hold(&self.tokens).contains(token) => Ok(token),
             Some(Ok(token)) if token.starts_with("Bearer ") => {
                 refuse("send the access token itself in Authorization, without \"Bearer\"")
             }
@@ -124,6 +138,24 @@ impl Account {
     /// 404 for a project or environment that is not known.
     pub(super) fn ensure_known(&self, target: &Target) -> Result<(), Refusal> {
         self.environments().ensure_known(target)
+    }
+}
+
+/// Defines metrics as a person would have done before.
+fn define(metrics: &mut Metrics, event_keys: &[(String, String)]) {
+    let occasion = Occasion { operation: Operation::MetricCreate, at_ms: epoch_ms() };
+    for (project, event_key) in event_keys {
+        let fields = [
+            ("key", json!(event_key)),
+            ("kind", json!("custom")),
+            ("eventKey", json!(event_key)),
+            ("isNumeric", json!(true)),
+            ("successCriteria", json!("HigherThanBaseline")),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        if let Err(refusal) = metrics.create(project, fields, occasion) {
+            tracing::warn!(project, event_key, ?refusal, "a metric cannot be made");
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! server ─▶ line ─▶ routes ─▶ reception ─▶ event_check | metrics | segments ─▶ journal
-//!                               │  faults, account (tokens), limits
+//!                               │  faults, account (tokens), limits, rights
 //! ```
 //!
 //! Reading order: `routes::metric_import` and `routes::segments` for the story of a request,
@@ -40,6 +40,7 @@ mod page;
 mod partner_body;
 mod reception;
 mod refusal;
+mod rights;
 mod routes;
 mod segment_rules;
 mod segments;

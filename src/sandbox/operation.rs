@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Operation {
+    /// `GET /api/v2/caller-identity`
+    CallerIdentity,
     /// `POST /v2/event-data-import/{project}/{environment}`
     MetricImport,
     /// `GET /api/v2/metrics/{project}`

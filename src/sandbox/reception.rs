@@ -29,6 +29,7 @@ use super::limits;
 use super::line::Line;
 use super::operation::{Operation, Place};
 use super::refusal::{Hints, Refusal};
+use super::rights::Rights;
 
 /// The longest text of a header that is written down.
 const LONGEST_NOTE: usize = 200;
@@ -54,6 +55,8 @@ pub(super) struct Errand {
     pub(super) body: Result<Vec<u8>, Refusal>,
     /// What is odd before the work begins.
     pub(super) notes: Vec<Note>,
+    /// What the visitor may do; found out at the reception.
+    pub(super) rights: Rights,
 }
 
 /// What an operation returns when it was carried out.
@@ -144,16 +147,18 @@ pub(super) fn turn_away(account: &Account, visit: &Visit, refusal: Refusal) -> R
 fn carry_out(
     account: &Account,
     visit: &Visit,
-    errand: Errand,
+    mut errand: Errand,
     work: impl FnOnce(Errand) -> Result<Granted, Refusal>,
 ) -> Decision {
-    let token = match account.authorize(&visit.headers) {
-        Ok(token) => token,
+    let (token, rights) = match account.authorize(&visit.headers) {
+        Ok(found) => found,
         Err(refusal) => return Decision::refused(refusal),
     };
     let standing = account.limits().admit(errand.operation, token, visit.received_at_ms);
     let granted = if standing.allowed {
-        work(errand)
+        errand.rights = rights;
+        let body = errand.body.as_deref().ok();
+        errand.rights.ensure(errand.operation, body).and_then(|()| work(errand))
     } else {
         Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many requests; wait, then repeat"))
     };

@@ -55,6 +55,9 @@ pub struct Settings {
     /// Client-side IDs of environments; the others have derived ones, which
     /// `GET /sandbox/client-side-ids/{project}/{environment}` tells.
     pub client_side_ids: Vec<ClientSideId>,
+    /// Metrics that exist from the start, by project and event key: they measure a number and analyse
+    /// users. The event key is their key too.
+    pub event_metrics: Vec<(String, String)>,
     /// What writes to segments are refused for, beyond what LaunchDarkly documents.
     pub segment_rules: SegmentRules,
     /// Largest accepted body, uncompressed. Values above 4 GiB act as 4 GiB.
@@ -72,6 +75,7 @@ impl Default for Settings {
             tokens: vec![DEFAULT_TOKEN.to_owned()],
             environments: None,
             client_side_ids: Vec::new(),
+            event_metrics: Vec::new(),
             segment_rules: SegmentRules::default(),
             max_body_bytes: DEFAULT_MAX_BODY_BYTES,
             journal: JournalMode::Full,
@@ -87,6 +91,7 @@ impl fmt::Debug for Settings {
             .field("tokens", &format_args!("{} redacted", self.tokens.len()))
             .field("environments", &self.environments)
             .field("client_side_ids", &self.client_side_ids)
+            .field("event_metrics", &self.event_metrics)
             .field("segment_rules", &self.segment_rules)
             .field("max_body_bytes", &self.max_body_bytes)
             .field("journal", &self.journal)

@@ -34,6 +34,8 @@ pub struct Metrics {
     pub coalesced: IntCounter,
     pub unchanged: IntCounter,
     pub filtered: IntCounterVec,
+    pub would_not_count: IntCounterVec,
+    pub checks_known: IntGaugeVec,
     pub dead_letters: IntCounterVec,
     pub requests: IntCounterVec,
     pub request_seconds: HistogramVec,
@@ -109,6 +111,16 @@ impl Metrics {
                 "filtered_total",
                 "Changes that a route did not map, by reason.",
                 &["route", "reason"],
+            )?,
+            would_not_count: d.counters(
+                "would_not_count_total",
+                "Operations that LaunchDarkly would accept without any effect, by reason.",
+                &["route", "reason"],
+            )?,
+            checks_known: d.gauges(
+                "checks_known",
+                "1 while the checks can read what the target has in LaunchDarkly, else 0.",
+                &["target"],
             )?,
             dead_letters: d.counters(
                 "dead_letters_total",

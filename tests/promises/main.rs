@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod checks;
 mod p1_one_outcome;
 mod p1_preview;
 mod p2_dead_letters;

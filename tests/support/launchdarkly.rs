@@ -72,6 +72,20 @@ impl LaunchDarkly {
         assert!(status.is_success(), "{path}: {status} {}", answer.text().await.unwrap());
     }
 
+    /// Does what a person does in LaunchDarkly: creates a metric or a segment.
+    pub(crate) async fn create(&self, path: &str, body: &Value) {
+        let request = self.http.post(format!("{}/api/v2/{path}", self.base)).json(body);
+        let answer = request.header("authorization", TOKEN).send().await.unwrap();
+        let status = answer.status();
+        assert_eq!(status, 201, "{path}: {}", answer.text().await.unwrap());
+    }
+
+    /// Accepts one token, which may do only what is listed.
+    pub(crate) async fn limit_token(&self, actions: &[&str]) {
+        let token = json!({ "token": TOKEN, "actions": actions });
+        self.put("/sandbox/tokens", &json!({ "tokens": [token] })).await;
+    }
+
     pub(crate) async fn journal(&self) -> Value {
         self.get("/sandbox/journal").await
     }

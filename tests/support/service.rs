@@ -59,6 +59,8 @@ batch: {{ max_events: 500, linger: 100ms }}
 delivery: {{ retry_initial: 50ms, retry_max: 500ms, probe_interval: 1s, request_timeout: 5s }}
 dead_letter: {{ topic: {topic}.dead }}
 commit_interval: 200ms
+# Faults are for the requests that the tests are about, and metrics are not what they look at.
+checks: {{ enabled: false }}
 drain_deadline: 15s
 admin: {{ listen: "127.0.0.1:0" }}
 log: {{ level: "info,ldsink=debug", format: json }}
@@ -71,6 +73,15 @@ pub(crate) fn with_properties(config: &str, properties: &str) -> String {
     let line = "  startup_timeout: 20s\n";
     assert!(config.contains(line), "no place for properties in:\n{config}");
     config.replace(line, &format!("{line}  properties: {{ {properties} }}\n"))
+}
+
+/// The same, with checks: the route's policy, and how soon a seeming mistake is looked at again.
+pub(crate) fn with_checks(config: &str, policy: &str) -> String {
+    let off = "checks: { enabled: false }";
+    assert!(config.contains(off), "no place for checks in:\n{config}");
+    let config = config.replace(off, "checks: { interval: 10s, reread: 1s }");
+    config
+        .replace("    format: debezium\n", &format!("    format: debezium\n    checks: {policy}\n"))
 }
 
 /// One order as Debezium writes it. `id` is the identity the oracle looks for.

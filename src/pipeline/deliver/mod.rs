@@ -12,6 +12,7 @@
 //! A 404 may also be about the metric or the segment. That is believed once LaunchDarkly has shown
 //! that it knows the project and the environment, by a creation or by a list.
 //!
+//! [`knowledge`] reads what LaunchDarkly has, for the checks.
 //! [`courier`] gets one request through and keeps the lane's state; [`events`], [`segments`] and
 //! [`definitions`] know what to ask for and what to do with a refusal, [`refused`] how it is told.
 //!
@@ -25,6 +26,7 @@
 pub mod courier;
 pub mod definitions;
 pub mod events;
+pub mod knowledge;
 pub mod ordered;
 pub mod refused;
 pub mod segments;

@@ -66,6 +66,11 @@ impl Books {
         self.partitions.get_mut(self.current)
     }
 
+    /// Finds a partition, however it was assigned.
+    pub(super) fn of_id(&mut self, id: &Partition) -> Option<&mut PartitionPath> {
+        self.partitions.get_mut(*self.index.get(id)?)
+    }
+
     /// Finds a partition as it was assigned in `epoch`.
     pub(super) fn find(&mut self, id: &Partition, epoch: Epoch) -> Option<&mut PartitionPath> {
         let partition = self.partitions.get_mut(*self.index.get(id)?)?;

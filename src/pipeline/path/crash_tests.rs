@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::tests::{CONFIG, Rig, rig, zero};
 use super::*;
 use crate::model::batch::Split;
+use crate::model::outcome::{DeadLetterOrigin, Refusal};
 use crate::model::progress::NextOffset;
 
 /// LaunchDarkly, by what its documentation says of repeats: a request is dropped when its ID was

@@ -15,10 +15,13 @@
 //! Not here: Kafka (`source`), LaunchDarkly (`deliver`).
 
 mod books;
+mod checks;
 mod counters;
 mod keyed;
 mod partition;
 mod recovery;
+mod scratch;
+mod taking;
 
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -27,16 +30,20 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use self::books::Books;
+use self::checks::Checks;
+pub use self::checks::{KnowledgeLinks, wanted};
 use self::counters::PathCounters;
 use self::keyed::KeyedLanes;
-use self::partition::{Mapped, PartitionPath, Scratch};
+use self::partition::PartitionPath;
+use self::scratch::Scratch;
+use super::check::Patience;
 use super::commit::CommitSchedule;
 use super::route::Router;
 use super::settings::{LimitSettings, PipelineSettings};
 use super::source::{Intake, Turn};
 use crate::model::batch::EventBatch;
 use crate::model::operation::KeyedBatch;
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Outcome, Refusal};
+use crate::model::outcome::{DeadLetter, Outcome};
 use crate::model::progress::{CommitEntry, Committed, Settlement, Slot};
 use crate::model::record::{Partition, Record};
 use crate::runtime::failpoint::{self, Failpoint};
@@ -69,6 +76,7 @@ pub struct Path {
     books: Books,
     commits: CommitSchedule,
     counters: PathCounters,
+    checks: Checks,
     keyed: KeyedLanes,
     /// Reused from record to record.
     scratch: Scratch,
@@ -95,6 +103,7 @@ impl Path {
             books: Books::default(),
             commits: CommitSchedule::new(settings.commit_interval),
             counters: PathCounters::new(metrics, &settings.routes),
+            checks: Checks::default(),
             keyed: KeyedLanes::new(settings.coalesce),
             scratch: Scratch::default(),
             cut: Vec::new(),
@@ -222,9 +231,10 @@ impl Path {
         let mut flush = false;
         for partition in self.books.all_mut() {
             let bytes = partition.bytes();
-            let full =
-                (all_full || bytes > partition_in_flight_bytes) && !partition.is_recovering();
-            let low = all_low && bytes <= partition_in_flight_bytes / 2;
+            let parks = !partition.parked.is_empty();
+            let large = all_full || bytes > partition_in_flight_bytes;
+            let full = parks || large && !partition.is_recovering();
+            let low = all_low && bytes <= partition_in_flight_bytes / 2 && !parks;
             if full && partition.pause(now) {
                 // What waits to fill up would wait in vain while nothing comes in.
                 partition.cut_all(&mut self.cut);
@@ -287,43 +297,18 @@ impl Intake for Path {
             tracing::debug!(?record, "record of a partition that is not ours");
             return;
         };
-        if partition.ledger.has_taken(record.offset) || partition.precedes_start(record.offset) {
-            let id = partition.id().clone();
-            self.begin_anew(&id, record.offset);
-            return self.record(record, now);
-        }
-        match partition.map(record, &mut self.scratch, &self.counters, self.settings.unmatched) {
-            Ok(Mapped::Operations) => {
-                let others = self.scratch.operations.len();
-                partition.seal(record, others, now, &mut self.cut);
-                self.hurried |= partition.has_waiting();
-                self.counters.recovered(std::mem::take(&mut partition.recovered));
-                self.cut_due = self.cut_due.into_iter().chain(partition.cut_deadline()).min();
-                if others > 0 {
-                    let place = partition.slot(record.offset);
-                    self.offer_operations(&place, now);
-                }
-                if !self.cut.is_empty() {
-                    self.send_cut();
-                }
-            }
-            Ok(Mapped::Filtered) => {
-                partition.ledger.take(record.offset, 0);
-                self.counters.closed(partition.ledger.take_closed());
-                self.progressed = true;
-            }
-            Err(refusal) => {
-                let letter = dead_letter(partition, record, refusal);
-                if self.outlets.dead_letters.send(letter).is_err() {
-                    tracing::error!("the dead-letter stage is gone");
-                }
-            }
+        partition.note_read();
+        if partition.parked.is_empty() {
+            self.take(record, now, Patience::Some);
+        } else {
+            partition.parked.push(record.to_owned(), now);
         }
     }
 
     fn turn(&mut self, now: Instant) -> Turn {
         let mut turn = Turn::default();
         self.apply_settlements();
+        self.take_parked(now);
         self.cut_due_batches(now);
         self.balance(now, &mut turn);
         self.send_cut();
@@ -331,7 +316,9 @@ impl Intake for Path {
         self.counters.in_flight(self.books.bytes(), self.books.waiting());
         turn.commit = self.due_commit(now);
         let awaited = self.commits.is_awaited().then(|| now + CONFIRMATION_STEP);
-        turn.next = [self.cut_due, self.keyed.deadline(), self.commits.deadline(), awaited]
+        let parked = self.parked_deadline();
+        let commits = self.commits.deadline();
+        turn.next = [self.cut_due, self.keyed.deadline(), commits, awaited, parked]
             .into_iter()
             .flatten()
             .min();
@@ -388,14 +375,6 @@ impl Intake for Path {
         self.forget_fallen();
         self.counters.in_flight(self.books.bytes(), self.books.waiting());
     }
-}
-
-fn dead_letter(partition: &mut PartitionPath, record: &Record<'_>, refusal: Refusal) -> DeadLetter {
-    let record = record.to_owned();
-    let slot = Slot { bytes: record.size(), ..partition.slot(record.offset) };
-    partition.ledger.take(record.offset, 1);
-    partition.add_in_flight(slot.bytes);
-    DeadLetter { origin: DeadLetterOrigin::Copied(record), refusal, slot }
 }
 
 #[cfg(test)]

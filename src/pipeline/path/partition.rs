@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::checks::{Checked, Checks, Parked};
 use super::counters::PathCounters;
 use super::recovery::Recovered;
+use super::scratch::{GroupMapped, Halt, Mapped, Scratch, refusal};
 use crate::model::batch::{EventBatch, TargetId};
-use crate::model::operation::Operation;
-use crate::model::outcome::{FilterReason, Outcome, Refusal, RefusalReason, Stage};
+use crate::model::outcome::{Outcome, Refusal, RefusalReason, Stage};
 use crate::model::progress::{CommitEntry, Committed, Epoch, Fence, NextOffset, Slot};
 use crate::model::record::{Partition, Record};
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
 use crate::pipeline::batch::{Cut, OpenBatch};
+use crate::pipeline::check::Made;
 use crate::pipeline::decode::{Decoded, decode};
 use crate::pipeline::journal::{Check, Edges, Ended, Journal, JournalError, Release, Written};
-use crate::pipeline::route::projection::Picks;
-use crate::pipeline::route::{FormatGroup, RouteError, RouteId, Routed, TopicRoutes};
+use crate::pipeline::route::{FormatGroup, RouteError, Routed, TopicRoutes};
 use crate::pipeline::settings::{PipelineSettings, Unmatched};
 use crate::telemetry::metrics::Counter;
 
@@ -32,6 +33,8 @@ pub(super) struct PartitionPath {
     /// One per target that the topic feeds.
     pub(super) open: Vec<OpenBatch>,
     pub(super) ledger: Ledger,
+    /// Records that are not taken yet.
+    pub(super) parked: Parked,
     pub(super) journal: Journal,
     /// Batches whose edges are not in Kafka yet, with the cut that a confirmation has to cover.
     waiting: VecDeque<(u64, EventBatch)>,
@@ -44,30 +47,6 @@ pub(super) struct PartitionPath {
     in_flight: usize,
     paused: Option<Instant>,
     read: Counter,
-}
-
-/// Reused from record to record.
-#[derive(Debug, Default)]
-pub(super) struct Scratch {
-    picks: Picks,
-    /// What the record becomes besides metric events.
-    pub(super) operations: Vec<Operation>,
-    /// The routes that made something of it.
-    made: Vec<RouteId>,
-    /// The routes that made nothing of it, and why.
-    filtered: Vec<(RouteId, FilterReason)>,
-    /// What is left of a document of which not everything is believed.
-    room: String,
-    /// Stays empty.
-    no_body: Vec<u8>,
-}
-
-/// What a record became.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mapped {
-    /// Events in the open batches, operations on the scratch pad, or both.
-    Operations,
-    Filtered,
 }
 
 impl PartitionPath {
@@ -89,6 +68,7 @@ impl PartitionPath {
             routes,
             open,
             ledger: Ledger::default(),
+            parked: Parked::default(),
             journal,
             waiting: VecDeque::new(),
             confirmed: None,
@@ -157,6 +137,11 @@ impl PartitionPath {
         self.fence.fall();
     }
 
+    /// Counts a record as read.
+    pub(super) fn note_read(&self) {
+        self.read.inc();
+    }
+
     // === a record on its way ===
 
     /// Decodes and routes a record, writing its events to the open batches and its other operations
@@ -169,45 +154,52 @@ impl PartitionPath {
         record: &Record<'_>,
         scratch: &mut Scratch,
         counters: &PathCounters,
+        checks: &mut Checks,
         unmatched: Unmatched,
     ) -> Result<Mapped, Refusal> {
-        self.read.inc();
         scratch.operations.clear();
         scratch.made.clear();
         scratch.filtered.clear();
-        let mapped = self.map_all(record, scratch, unmatched);
+        scratch.mistaken.clear();
+        let mapped = self.map_all(record, scratch, checks, unmatched);
         match &mapped {
             Ok(_) => {
                 scratch.made.iter().for_each(|id| counters.operation(*id));
                 scratch.filtered.iter().for_each(|(id, why)| counters.filtered(*id, *why));
+                scratch.mistaken.iter().for_each(|(id, why)| checks.count(*id, *why));
             }
             Err(_) => self.open.iter_mut().for_each(OpenBatch::discard),
         }
-        mapped
+        match mapped {
+            Ok(mapped) => Ok(mapped),
+            Err(Halt::Wait) => Ok(Mapped::Waits),
+            Err(Halt::Refused(refusal)) => Err(refusal),
+        }
     }
 
     fn map_all(
         &mut self,
         record: &Record<'_>,
         scratch: &mut Scratch,
+        checks: &mut Checks,
         unmatched: Unmatched,
-    ) -> Result<Mapped, Refusal> {
+    ) -> Result<Mapped, Halt> {
         let refuse = |reason, detail| refusal(Stage::Route, None, reason, detail);
         let routes = Arc::clone(&self.routes);
         let mut only_unmatched = true;
         for group in routes.groups() {
-            let GroupMapped { rowless } = self.map_group(group, record, scratch)?;
+            let GroupMapped { rowless } = self.map_group(group, record, scratch, checks)?;
             only_unmatched &= !rowless;
         }
         if self.open.iter().any(|open| open.has_unsealed() && open.is_oversized()) {
             let detail = "its events are larger than `batch.max_bytes`";
-            return Err(refuse(RefusalReason::TooLarge, detail));
+            return Err(refuse(RefusalReason::TooLarge, detail).into());
         }
         if self.open.iter().any(OpenBatch::has_unsealed) || !scratch.operations.is_empty() {
             return Ok(Mapped::Operations);
         }
         if only_unmatched && unmatched == Unmatched::DeadLetter {
-            return Err(refuse(RefusalReason::Unmatched, "no route's `when` holds"));
+            return Err(refuse(RefusalReason::Unmatched, "no route's `when` holds").into());
         }
         Ok(Mapped::Filtered)
     }
@@ -217,14 +209,17 @@ impl PartitionPath {
         group: &FormatGroup,
         record: &Record<'_>,
         scratch: &mut Scratch,
-    ) -> Result<GroupMapped, Refusal> {
+        checks: &mut Checks,
+    ) -> Result<GroupMapped, Halt> {
         let change = match decode(group.reading, record, &mut scratch.room) {
             Ok(Decoded::Change(change)) => change,
             Ok(Decoded::Filtered(reason)) => {
                 scratch.filtered.extend(group.routes.iter().map(|route| (route.id, reason)));
                 return Ok(GroupMapped { rowless: true });
             }
-            Err(error) => return Err(refusal(Stage::Decode, None, error.reason, &error.detail)),
+            Err(error) => {
+                return Err(refusal(Stage::Decode, None, error.reason, &error.detail).into());
+            }
         };
         if group.declines(&change) {
             for route in &group.routes {
@@ -242,14 +237,29 @@ impl PartitionPath {
             // route is of another kind.
             let mut open = self.open.iter_mut().find(|open| open.target() == route.target);
             let body = open.as_mut().map_or(&mut scratch.no_body, |open| open.body());
+            let (from, first) = (body.len(), scratch.operations.len());
             let routed = route.apply(&change, &scratch.picks, body, &mut scratch.operations);
+            // The comma before an event belongs to the batch.
+            let event = body.get(from + 1..).unwrap_or_default();
+            let checked = match routed {
+                Ok(Routed::MetricEvent) => checks.judge(route.id, Made::Event(event)),
+                Ok(Routed::Operations) => {
+                    let made = scratch.operations.get(first..).unwrap_or_default();
+                    checks.judge(route.id, Made::Operations(made))
+                }
+                Ok(Routed::Filtered(_)) | Err(_) => Checked::Pass,
+            };
             if let (Ok(Routed::MetricEvent), Some(open)) = (&routed, open) {
                 open.count_event();
             }
             match routed {
-                Ok(Routed::MetricEvent | Routed::Operations) => scratch.made.push(route.id),
+                Ok(Routed::MetricEvent | Routed::Operations) => {
+                    let mistake = checked.verdict(route, checks)?;
+                    scratch.mistaken.extend(mistake.map(|reason| (route.id, reason)));
+                    scratch.made.push(route.id);
+                }
                 Ok(Routed::Filtered(reason)) => scratch.filtered.push((route.id, reason)),
-                Err(error) => return Err(on(Some(&route.name), error)),
+                Err(error) => return Err(on(Some(&route.name), error).into()),
             }
         }
         Ok(GroupMapped { rowless: change.tombstone })
@@ -369,7 +379,7 @@ impl PartitionPath {
     /// Everything the partition holds in memory between Kafka and LaunchDarkly.
     pub(super) fn bytes(&self) -> usize {
         let open: usize = self.open.iter().map(OpenBatch::sealed_bytes).sum();
-        self.in_flight + open + self.ledger.waiting() * SLOT_BYTES
+        self.in_flight + open + self.parked.bytes() + self.ledger.waiting() * SLOT_BYTES
     }
 
     // === pausing ===
@@ -414,22 +424,5 @@ impl PartitionPath {
             released.extend(self.waiting.pop_front().map(|(_, batch)| batch));
         }
         self.confirmed = Some((entry.next, entry.journal));
-    }
-}
-
-/// What the routes of one format made of a record.
-struct GroupMapped {
-    /// The record carries no row of its own, so that it surprises nobody when no route maps it.
-    rowless: bool,
-}
-
-fn refusal(stage: Stage, route: Option<&str>, reason: RefusalReason, detail: &str) -> Refusal {
-    Refusal {
-        reason,
-        stage,
-        route: route.map(str::to_owned),
-        detail: detail.to_owned(),
-        status: None,
-        attempts: 0,
     }
 }

@@ -1,13 +1,16 @@
 //! The path on its own: records in, batches and dead letters out, settlements back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
 
 use super::*;
 use crate::config::Config;
+use crate::model::knowledge::{Knowledge, MetricFacts, Question};
 use crate::model::outcome::RefusalReason;
 use crate::model::progress::NextOffset;
 use crate::model::record::NoHeaders;
@@ -405,5 +408,156 @@ proptest! {
             .sum();
         prop_assert_eq!(ended, total);
         prop_assert_eq!(rig.metrics.in_flight_bytes.get(), 0);
+    }
+}
+
+// === checks ===
+
+/// A path whose first route dead-letters what would not count, and the far ends of its checks.
+fn checked_rig(
+    edition: u64,
+    certain_until: Option<Instant>,
+) -> (Rig, watch::Sender<Arc<Knowledge>>, UnboundedReceiver<Question>) {
+    let config =
+        CONFIG.replacen("    format: json\n", "    format: json\n    checks: dead_letter\n", 1);
+    let mut rig = rig(&config);
+    let none = Some(Arc::default());
+    let known = Knowledge { edition, certain_until, metrics: none, ..Knowledge::default() };
+    let (tell, knowledge) = watch::channel(Arc::new(known));
+    let (ask, questions) = unbounded_channel();
+    let metrics = rig.metrics.clone();
+    let mut knowledge = knowledge;
+    knowledge.mark_changed();
+    rig.path = rig.path.with_checks(vec![Some((knowledge, ask)), None], vec![0, 0], &metrics);
+    (rig, tell, questions)
+}
+
+fn learn(tell: &watch::Sender<Arc<Knowledge>>, metrics: Vec<MetricFacts>, until: Option<Instant>) {
+    tell.send_modify(|known| {
+        let known = Arc::make_mut(known);
+        known.edition += 1;
+        known.certain_until = until;
+        known.metrics = Some(Arc::new(Knowledge::by_event_key(metrics)));
+    });
+}
+
+fn k() -> MetricFacts {
+    let (key, event_key) = ("m".to_owned(), "k".to_owned());
+    MetricFacts { key, event_key, is_numeric: false, units: None, archived: false }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_certainly_not_count_is_dead_lettered() {
+    let now = Instant::now();
+    let (mut rig, tell, _questions) = checked_rig(1, Some(now + Duration::from_secs(10)));
+    rig.assign(&zero());
+    rig.row(5, 1, now);
+    let letter = rig.letters.try_recv().unwrap();
+    assert_eq!(letter.refusal.reason, RefusalReason::MetricMissing);
+    assert_eq!(letter.refusal.stage.as_str(), "check");
+    let counted =
+        || rig.metrics.would_not_count.with_label_values(&["all", "metric_missing"]).get();
+    assert_eq!(counted(), 1);
+    learn(&tell, vec![k()], Some(now));
+    rig.path.turn(now);
+    rig.row(6, 1, now);
+    rig.flush(&zero(), now);
+    assert_eq!(rig.batches.try_recv().unwrap().first_offset(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_wait_in_their_order_until_it_is_certain() {
+    let now = Instant::now();
+    for (metrics, certain, delivered) in [
+        (vec![k()], true, 3),
+        (Vec::new(), true, 0),
+        // LaunchDarkly could not be read: nothing is refused.
+        (Vec::new(), false, 3),
+    ] {
+        let start = now + Duration::from_secs(60);
+        let (mut rig, tell, mut questions) = checked_rig(1, Some(now));
+        rig.assign(&zero());
+        for offset in 5..8 {
+            rig.row(offset, 1, start);
+        }
+        assert_eq!(questions.try_recv().unwrap(), Question::Again);
+        assert!(questions.try_recv().is_err(), "it asks once");
+        let turn = rig.path.turn(start);
+        assert_eq!(turn.pause, zero());
+        rig.flush(&zero(), start);
+        assert!(rig.batches.try_recv().is_err() && rig.letters.try_recv().is_err());
+        assert_eq!(rig.progress(), None);
+        assert!(rig.path.is_drained(&zero()), "what is held has not been taken");
+
+        learn(&tell, metrics, certain.then_some(start));
+        rig.path.turn(start);
+        rig.flush(&zero(), start);
+        let sent = rig.batches.try_recv().map_or(0, |batch| batch.records());
+        let refused = std::iter::from_fn(|| rig.letters.try_recv().ok()).count();
+        assert_eq!((sent, refused), (delivered, 3 - delivered));
+        let turn = rig.path.turn(start + LEAST_PAUSE);
+        assert_eq!(turn.resume, zero());
+        assert_eq!(rig.metrics.records_read.with_label_values(&["t"]).get(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_waits_for_ever() {
+    let now = Instant::now();
+    let start = now + Duration::from_secs(60);
+    let (mut rig, tell, _questions) = checked_rig(1, Some(now));
+    rig.assign(&zero());
+    rig.row(5, 1, start);
+    let deadline = rig.path.turn(start).next.unwrap();
+    // Another edition that decides nothing does not make it wait longer.
+    tell.send_modify(|known| Arc::make_mut(known).edition += 1);
+    rig.path.turn(start);
+    rig.path.turn(deadline);
+    rig.flush(&zero(), start);
+    assert_eq!(rig.batches.try_recv().unwrap().first_offset(), 5);
+    assert!(rig.letters.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_cut_again_without_the_same_records_is_another_request() {
+    let now = Instant::now();
+    let config = CONFIG
+        .replacen("    format: json\n", "    format: json\n    checks: dead_letter\n", 1)
+        .replacen("key: k", "key: $.row.user", 1);
+    let start = |journal: Option<(NextOffset, String)>, metrics: Option<Vec<MetricFacts>>| {
+        let mut rig = rig(&config);
+        let metrics = metrics.map(|metrics| Arc::new(Knowledge::by_event_key(metrics)));
+        let known =
+            Knowledge { edition: 1, certain_until: Some(now), metrics, ..Knowledge::default() };
+        let (_tell, mut knowledge) = watch::channel(Arc::new(known));
+        knowledge.mark_changed();
+        let (ask, _questions) = unbounded_channel();
+        let links = vec![Some((knowledge, ask)), None];
+        let counted = rig.metrics.clone();
+        rig.path = rig.path.with_checks(links, vec![0, 0], &counted);
+        let [partition] = zero();
+        let (next, journal) = journal.map_or((None, String::new()), |(n, text)| (Some(n), text));
+        rig.path.assigned(&[Committed { partition, next, journal }]);
+        for (offset, user) in [(5, "a"), (6, "b"), (7, "a"), (8, "a")] {
+            rig.take_in(0, offset, &format!(r#"{{"user":"{user}","n":1}}"#), now);
+        }
+        rig
+    };
+    let a = || Some(vec![MetricFacts { event_key: "a".to_owned(), ..k() }]);
+    let mut first = start(None, a());
+    let entries = first.path.progress(&zero());
+    let written = entries.first().map(|entry| (entry.next, entry.journal.clone()));
+    first.path.committed(entries, true, now);
+    let sent = first.batches.try_recv().unwrap();
+    assert_eq!((sent.first_offset(), sent.last_offset(), sent.records()), (5, 8, 3));
+    for (metrics, may_repeat) in [(a(), 0), (None, 4)] {
+        let mut second = start(written.clone(), metrics);
+        second.confirm(&zero(), now);
+        let again = second.batches.try_recv().unwrap();
+        assert_eq!((again.first_offset(), again.last_offset()), (5, 8));
+        let is_same = again.payload_id("production") == sent.payload_id("production");
+        assert_eq!(is_same, again.to_json() == sent.to_json());
+        let counted = second.metrics.recovered_records.with_label_values(&["may_repeat"]).get();
+        assert_eq!(counted, may_repeat);
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! Not here: how bytes are decoded (`decode`), how operations travel (`batch`, `deliver`).
 
+pub mod claim;
 pub mod condition;
 mod convert;
 mod event_time;

@@ -12,6 +12,7 @@ use super::expression::Expression;
 use super::path::FieldPath;
 use crate::model::batch::TargetId;
 use crate::model::change::Reading;
+use crate::model::claim::CheckPolicy;
 use crate::model::operation::{MemberList, SegmentShape};
 use crate::model::topic::TopicSelector;
 
@@ -25,6 +26,9 @@ pub struct RouteSettings {
     pub reading: Reading,
     /// Only changes for which it holds are mapped; the others are filtered.
     pub when: Option<Condition>,
+    /// What becomes of operations that would have no effect. No part of the mapping: it changes
+    /// which records are sent, not what is sent for them.
+    pub checks: CheckPolicy,
     pub operation: OperationSettings,
 }
 

@@ -8,6 +8,7 @@
 //!
 //! Not here: metrics and segments (`control_resources`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -23,6 +24,7 @@ use serde_json::json;
 use crate::sandbox::account::Account;
 use crate::sandbox::journal::EventFilter;
 use crate::sandbox::refusal::Refusal;
+use crate::sandbox::rights::Rights;
 use crate::sandbox::settings::JournalMode;
 
 /// Page size unless asked for: some megabytes of events.
@@ -52,7 +54,15 @@ struct RequestQuery {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Tokens {
-    tokens: Vec<String>,
+    tokens: Vec<Token>,
+}
+
+/// A token that may do everything, or only what is listed: role actions.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Token {
+    Full(String),
+    Limited { token: String, actions: BTreeSet<String> },
 }
 
 type Shared = State<Arc<Account>>;
@@ -138,7 +148,11 @@ async fn replace_tokens(State(account): Shared, body: Bytes) -> Response {
     match parse::<Tokens>(&body) {
         Ok(Tokens { tokens }) => {
             let accepted = tokens.len();
-            account.replace_tokens(tokens);
+            let with_rights = |token| match token {
+                Token::Full(token) => (token, Rights::All),
+                Token::Limited { token, actions } => (token, Rights::Only(actions)),
+            };
+            account.replace_tokens(tokens.into_iter().map(with_rights).collect());
             Json(json!({ "tokens_accepted": accepted })).into_response()
         }
         // The parser's message would quote what it stumbled over, which may be a token.

@@ -5,6 +5,7 @@ ldsink sandbox: a stand-in for LaunchDarkly. Nothing here reaches LaunchDarkly.
 
 Played
   POST   /v2/event-data-import/{project}/{environment}            metric import
+  GET    /api/v2/caller-identity                                  who the token stands for
   GET    /api/v2/metrics/{project}                                POST creates
   GET    /api/v2/metrics/{project}/{key}                          PATCH, DELETE
   GET    /api/v2/segments/{project}/{environment}                 POST creates
@@ -31,7 +32,8 @@ Steer
   GET    /sandbox/limits     PUT {\"limits\": [{\"scope\": \"global\", \"limit\": 5}], \"hint\": \"retry_after\"}
   GET    /sandbox/segment-rules   PUT {\"max_keys_per_request\": {\"keys\": 1000, \"status\": 413},
          \"approvals_required\": [{\"project\": \"shop\", \"environment\": \"production\"}]}
-  PUT    /sandbox/tokens     {\"tokens\": [\"...\"]} replaces the accepted access tokens
+  PUT    /sandbox/tokens     {\"tokens\": [\"...\"]} replaces the accepted access tokens; one with
+         limits is {\"token\": \"...\", \"actions\": [\"viewProject\", \"importEventData\"]}
 
 A fault rule: {\"times\": 3, \"action\": {\"kind\": \"status\", \"status\": 503, \"retry_after_seconds\": 1}}
   match   operation, project, environment, key, body_contains, probability, times
@@ -39,7 +41,7 @@ A fault rule: {\"times\": 3, \"action\": {\"kind\": \"status\", \"status\": 503,
 Operations, for faults and limits: metric_import, metric_list, metric_create, metric_get,
   metric_update, metric_delete, segment_list, segment_create, segment_get, segment_update,
   segment_delete, segment_contexts, segment_users, segment_context_get, segment_user_get,
-  segment_targets
+  segment_targets, caller_identity
 ";
 
 pub(super) async fn show() -> &'static str {

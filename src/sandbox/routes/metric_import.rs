@@ -25,6 +25,7 @@ use crate::sandbox::line::Line;
 use crate::sandbox::operation::{Operation, Place, Target};
 use crate::sandbox::reception::{self, Conduct, Done, Errand, Granted, Visit};
 use crate::sandbox::refusal::Refusal;
+use crate::sandbox::rights::Rights;
 
 /// The only event schema the import API reads.
 const EVENT_SCHEMA: &str = "4";
@@ -59,7 +60,8 @@ fn decide(account: &Account, visit: &Visit, target: Target, wire: Wire) -> Condu
     let body = import_body::packing(&visit.headers)
         .and_then(|packing| wire.unpack(packing, account.max_body_bytes()));
     let place = Place::of_target(&target);
-    let errand = Errand { operation: Operation::MetricImport, place, body, notes: Vec::new() };
+    let (operation, rights) = (Operation::MetricImport, Rights::default());
+    let errand = Errand { operation, place, body, notes: Vec::new(), rights };
     reception::receive(account, visit, errand, |errand| {
         import(account, &visit.headers, target, errand.body)
     })

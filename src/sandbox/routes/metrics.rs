@@ -66,10 +66,10 @@ async fn show(
     let asked = (Operation::MetricGet, Place::of_project(&project).with_key(&key));
     let arrival = Arrival::read(&account, request).await;
     arrival
-        .serve(account, line, asked, move |account, _| {
+        .serve(account, line, asked, move |account, call| {
             account.environments().ensure_project_known(&project)?;
             let answer = account.metrics().get(&project, &key)?.answer(&project);
-            Granted::json(StatusCode::OK, &answer)
+            Granted::json(StatusCode::OK, &call.rights.tell_of_metric(answer))
         })
         .await
 }
@@ -115,7 +115,7 @@ fn listed(account: &Account, project: &str, call: &Call) -> Result<Granted, Refu
         let mut all: Vec<_> = metrics.of_project(project).collect();
         let order = order_of(query.sort.as_deref().unwrap_or("createdAt"))?;
         all.sort_by(|one, other| order(one, other));
-        query.answer(call.path(), &all, |metric| metric.answer(project))
+        query.answer(call.path(), &all, |metric| call.rights.tell_of_metric(metric.answer(project)))
     };
     Granted::json(StatusCode::OK, &answer)
 }

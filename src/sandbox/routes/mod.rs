@@ -6,6 +6,7 @@
 //! Not here: imports, exports and expiring targets of segments, metric groups; `/api/v2` says so
 //! with a 501.
 
+mod caller_identity;
 mod control;
 mod control_resources;
 mod front_page;
@@ -35,6 +36,7 @@ pub(super) fn router(account: Arc<Account>) -> Router {
     Router::new()
         .route("/", get(front_page::show))
         .route("/v2/event-data-import/{project}/{environment}", post(metric_import::handle))
+        .route("/api/v2/caller-identity", get(caller_identity::handle))
         .merge(metrics::router())
         .merge(segments::router())
         .route("/api/v2/segment-targets/{integration}", post(segment_targets::handle))

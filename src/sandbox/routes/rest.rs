@@ -26,6 +26,7 @@ use crate::sandbox::line::Line;
 use crate::sandbox::operation::{Occasion, Operation, Place};
 use crate::sandbox::reception::{self, Errand, Granted, Visit};
 use crate::sandbox::refusal::Refusal;
+use crate::sandbox::rights::Rights;
 
 /// The header's values that still work: the current version, and `beta` for any beta resource.
 /// All others are past their end of life.
@@ -44,6 +45,7 @@ pub(super) struct Call {
     headers: HeaderMap,
     uri: Uri,
     body: Result<Vec<u8>, Refusal>,
+    pub(super) rights: Rights,
 }
 
 /// How the body of a `PATCH` is meant.
@@ -93,10 +95,12 @@ impl Arrival {
             let versioned = visit.headers.contains_key(API_VERSION);
             let notes = if versioned { Vec::new() } else { vec![Note::ApiVersionMissing] };
             let headers = visit.headers.clone();
-            let errand = Errand { operation, place, body, notes };
+            let rights = Rights::default();
+            let errand = Errand { operation, place, body, notes, rights };
             reception::receive(&account, &visit, errand, |errand| {
                 ensure_version(&headers)?;
-                work(&account, Call { occasion, headers, uri, body: errand.body })
+                let Errand { body, rights, .. } = errand;
+                work(&account, Call { occasion, headers, uri, body, rights })
             })
         });
         match decided.await {

@@ -90,9 +90,10 @@ async fn show(
     let asked = (Operation::SegmentGet, Place::of_target(&home).with_key(&key));
     let arrival = Arrival::read(&account, request).await;
     arrival
-        .serve(account, line, asked, move |account, _| {
+        .serve(account, line, asked, move |account, call| {
             account.ensure_known(&home)?;
-            Granted::json(StatusCode::OK, &answer(account, &home, &key)?)
+            let answer = call.rights.tell_of_segment(answer(account, &home, &key)?);
+            Granted::json(StatusCode::OK, &answer)
         })
         .await
 }
@@ -150,7 +151,9 @@ fn listed(account: &Account, home: &Target, call: &Call) -> Result<Granted, Refu
             let order = order_of(field)?;
             all.sort_by(|one, other| order(one, other));
         }
-        query.answer(call.path(), &all, |segment| segment.answer(home, &environment_id))
+        query.answer(call.path(), &all, |segment| {
+            call.rights.tell_of_segment(segment.answer(home, &environment_id))
+        })
     };
     Granted::json(StatusCode::OK, &answer)
 }

@@ -186,3 +186,40 @@ async fn forgetting_the_journal_keeps_metrics_and_segments() {
         (&json!(1), &json!(2))
     );
 }
+
+#[tokio::test]
+async fn a_caller_is_told_who_they_are_and_nothing_secret() {
+    let served = Served::usual().await;
+    let answer = served.read("/api/v2/caller-identity").await;
+    assert_eq!((&answer["tokenName"], &answer["serviceToken"]), (&json!("sandbox"), &json!(true)));
+    assert!(!answer.to_string().contains(DEFAULT_TOKEN), "{answer}");
+    let stranger = served.request(Method::GET, "/api/v2/caller-identity");
+    let answer = stranger.header("authorization", "api-wrong").send().await.expect("an answer");
+    assert_eq!(error_of(answer).await, (401, "unauthorized".to_owned()));
+    assert_eq!(served.journal().await["requests_by_operation"]["caller_identity"], 2);
+}
+
+#[tokio::test]
+async fn a_token_with_limits_may_do_what_is_listed_and_is_told_so() {
+    let served = Served::usual().await;
+    served.write(Method::POST, SEGMENTS, big(), 201).await;
+    let actions = json!(["viewProject", "updateIncluded"]);
+    let tokens = json!({"tokens": [{"token": DEFAULT_TOKEN, "actions": actions}]});
+    assert_eq!(served.put("/sandbox/tokens", &tokens).await.status(), StatusCode::OK);
+    let contexts = format!("{VIP}/contexts");
+    let include = json!({"included": {"add": ["a"]}});
+    served.write(Method::POST, &contexts, include, 204).await;
+    let both = json!({"included": {"add": ["b"]}, "excluded": {"remove": ["b"]}});
+    served.refuse(Method::POST, &contexts, both, 403, "forbidden").await;
+    let metric = json!({"key": "m", "kind": "custom", "isNumeric": false, "eventKey": "m"});
+    served.refuse(Method::POST, METRICS, metric, 403, "forbidden").await;
+    assert_eq!(error_of(served.send(ID, "[]").await).await, (401, "unauthorized".to_owned()));
+    let told = served.read(VIP).await;
+    let names = |list: &str| -> Vec<String> {
+        let list = told["_access"][list].as_array().expect("told").iter();
+        list.map(|entry| entry["action"].as_str().expect("an action").to_owned()).collect()
+    };
+    assert_eq!(names("allowed"), ["updateIncluded"]);
+    assert!(names("denied").contains(&"updateExcluded".to_owned()));
+    served.read("/api/v2/caller-identity").await;
+}

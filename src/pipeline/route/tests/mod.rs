@@ -10,6 +10,7 @@ use super::path::FieldPath;
 use super::settings::{Absent, Conversion, Field, FieldSource, MetricEventSettings, Unit};
 use super::*;
 use crate::model::change::{BeforePolicy, Format};
+use crate::model::claim::CheckPolicy;
 use crate::model::record::{NoHeaders, Record};
 use crate::model::topic::TopicSelector;
 
@@ -48,6 +49,7 @@ fn event() -> MetricEventSettings {
 
 fn route(event: MetricEventSettings, when: Option<&str>) -> RouteSettings {
     RouteSettings {
+        checks: CheckPolicy::Warn,
         name: "checkout".to_owned(),
         topics: vec![TopicSelector::parse("t").unwrap()],
         reading: Reading { format: Format::Json, before: BeforePolicy::Auto },

@@ -1,0 +1,299 @@
+//! Reads what a target has in LaunchDarkly, at start, from time to time, and when somebody doubts.
+//!
+//! Nobody waits for it and nothing depends on it: what cannot be read is unknown. Its requests count
+//! against the quota of all requests to the target, a hint of the server's holds them back, and a
+//! reading that took long is not repeated soon.
+//!
+//! # Invariants
+//! - V7: at most one request is under way, and two readings lie at least `checks.reread` and ten times
+//!   the earlier one's length apart.
+//! - V8: a segment is absent only if its environment is there: a mistaken environment is a fault of
+//!   the configuration (P7), not of the records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::launchdarkly::answer::{Answered, ApiError, ErrorClass};
+use crate::launchdarkly::facts::metric_facts;
+use crate::launchdarkly::metrics::MetricsClient;
+use crate::launchdarkly::rest::RestClient;
+use crate::launchdarkly::segments::SegmentsClient;
+use crate::launchdarkly::settings::{ClientError, TargetSettings};
+use crate::model::knowledge::{Knowledge, MetricsByEventKey, Question, SegmentFacts, Wanted};
+use crate::pipeline::settings::{CheckSettings, DeliverySettings};
+use crate::resilience::gate::Gate;
+use crate::resilience::quota::RequestQuota;
+use crate::resilience::retry::RetryPauses;
+use crate::telemetry::clock;
+use crate::telemetry::metrics::Metrics;
+
+/// The name of these requests' operation.
+pub const OPERATION: &str = "check";
+/// Somebody may wait for certainty; a request that takes longer than this brings none.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// A reading that took long is followed by a pause so many times as long.
+const POLITENESS: u32 = 10;
+
+/// Reads one target.
+#[derive(Debug)]
+pub struct KnowledgeReader {
+    target: String,
+    metrics: MetricsClient,
+    segments: SegmentsClient,
+    wanted: Wanted,
+    settings: CheckSettings,
+    quota: RequestQuota,
+    gate: Gate,
+    telemetry: Metrics,
+    pauses: RetryPauses,
+    tell: watch::Sender<Arc<Knowledge>>,
+    questions: UnboundedReceiver<Question>,
+    /// Whether the last reading gave everything.
+    readable: bool,
+}
+
+/// The other end of a reader.
+#[derive(Debug)]
+pub struct KnowledgeLink {
+    pub knowledge: watch::Receiver<Arc<Knowledge>>,
+    pub questions: UnboundedSender<Question>,
+}
+
+/// When the next reading is due, and when it may be at the earliest.
+struct Schedule {
+    due: Instant,
+    soonest: Instant,
+}
+
+/// What a reading gave.
+struct Reading {
+    metrics: Option<Arc<MetricsByEventKey>>,
+    segments: Vec<(String, Option<SegmentFacts>)>,
+    /// Why a part of it is missing.
+    gap: Option<ApiError>,
+}
+
+// === impl KnowledgeReader ===
+
+impl KnowledgeReader {
+    pub fn new(
+        target: &TargetSettings,
+        wanted: Wanted,
+        settings: CheckSettings,
+        delivery: &DeliverySettings,
+        quota: RequestQuota,
+        telemetry: Metrics,
+    ) -> Result<(Self, KnowledgeLink), ClientError> {
+        let timeout = delivery.request_timeout.min(TIMEOUT);
+        let rest = RestClient::new(target, timeout, clock::now_ms)?;
+        let (tell, knowledge) = watch::channel(Arc::default());
+        let (questions, asked) = unbounded_channel();
+        telemetry.checks_known.with_label_values(&[target.name.as_str()]).set(0);
+        let reader = Self {
+            target: target.name.clone(),
+            metrics: MetricsClient::new(rest.clone()),
+            segments: SegmentsClient::new(rest),
+            wanted,
+            settings,
+            quota,
+            gate: Gate::new(delivery.probe_interval),
+            telemetry,
+            pauses: RetryPauses::new(settings.reread, settings.interval.max(settings.reread)),
+            tell,
+            questions: asked,
+            readable: true,
+        };
+        Ok((reader, KnowledgeLink { knowledge, questions }))
+    }
+
+    /// Reads until it is told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let next = async {
+                let schedule = self.read_and_tell().await;
+                self.wait(schedule).await;
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = next => {}
+            }
+        }
+    }
+
+    /// Waits until the next reading is due, and looks for segments that are asked for meanwhile.
+    async fn wait(&mut self, Schedule { mut due, soonest }: Schedule) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => return,
+                Some(question) = self.questions.recv() => match question {
+                    Question::Again => due = due.min(soonest),
+                    Question::Segment(key) => self.look_for(key).await,
+                },
+            }
+        }
+    }
+
+    async fn read_and_tell(&mut self) -> Schedule {
+        let began = Instant::now();
+        let reading = self.read().await;
+        let now = Instant::now();
+        match reading {
+            Ok(Reading { metrics, segments, gap }) => {
+                let rest = self.settings.reread.max((now - began).saturating_mul(POLITENESS));
+                let soonest = began + rest;
+                self.tell(|known| {
+                    known.certain_until = Some(soonest);
+                    known.metrics = metrics;
+                    known.segments = segments.into_iter().collect();
+                });
+                self.pauses = RetryPauses::new(
+                    self.settings.reread,
+                    self.settings.interval.max(self.settings.reread),
+                );
+                self.note(gap.as_ref());
+                Schedule { due: (began + self.settings.interval).max(soonest), soonest }
+            }
+            Err(error) => {
+                self.tell(|known| known.certain_until = None);
+                self.note(Some(&error));
+                let due = now + self.pauses.next(error.hint);
+                Schedule { due, soonest: due }
+            }
+        }
+    }
+
+    /// Reads everything that is needed.
+    ///
+    /// # Errors
+    /// When LaunchDarkly could not answer, this time. What it refuses is a gap.
+    async fn read(&self) -> Result<Reading, ApiError> {
+        let mut reading = Reading { metrics: None, segments: Vec::new(), gap: None };
+        if self.wanted.metrics {
+            match passing(self.read_metrics().await)? {
+                Ok(metrics) => reading.metrics = Some(Arc::new(metrics)),
+                Err(gap) => reading.gap = Some(gap),
+            }
+        }
+        match passing(self.read_segments(&self.wanted.segments).await)? {
+            Ok(segments) => reading.segments = segments,
+            Err(gap) => reading.gap = Some(gap),
+        }
+        Ok(reading)
+    }
+
+    async fn read_metrics(&self) -> Result<MetricsByEventKey, ApiError> {
+        let (mut all, mut next) = (Vec::new(), Some(0));
+        while let Some(offset) = next {
+            let page = self.ask(|| self.metrics.list(offset)).await?;
+            all.extend(page.items.iter().filter_map(metric_facts));
+            next = page.next;
+        }
+        Ok(Knowledge::by_event_key(all))
+    }
+
+    async fn read_segments(
+        &self,
+        keys: &[String],
+    ) -> Result<Vec<(String, Option<SegmentFacts>)>, ApiError> {
+        let mut segments = Vec::with_capacity(keys.len());
+        for key in keys {
+            let view = self.ask(|| self.segments.get(key)).await?;
+            segments.push((key.clone(), view.map(|view| view.kind.into())));
+        }
+        if segments.iter().any(|(_, found)| found.is_none()) {
+            self.ask(|| self.segments.find_environment()).await?;
+        }
+        Ok(segments)
+    }
+
+    /// Looks for a segment that a record names; when that fails, the next reading tries again.
+    async fn look_for(&mut self, key: String) {
+        match self.read_segments(std::slice::from_ref(&key)).await {
+            Ok(found) => self.tell(|known| known.segments.extend(found)),
+            Err(error) => tracing::debug!(%error, segment = key, "a segment cannot be looked for"),
+        }
+        self.wanted.segments.push(key);
+    }
+
+    /// Makes a request once.
+    async fn ask<T, F, R>(&self, request: F) -> Result<T, ApiError>
+    where
+        F: Fn() -> R + Sync,
+        R: Future<Output = Result<Answered<T>, ApiError>> + Send,
+        T: Send,
+    {
+        let pass = self.gate.pass().await;
+        self.quota.admit().await;
+        let started = Instant::now();
+        let answer = request().await;
+        self.count(&answer, started.elapsed());
+        if let Err(ApiError { class: ErrorClass::Throttled, hint: Some(hint), .. }) = &answer {
+            self.gate.hold(*hint);
+        }
+        drop(pass);
+        answer.map(|answer| answer.value)
+    }
+
+    fn count<T>(&self, answer: &Result<Answered<T>, ApiError>, took: Duration) {
+        let result = answer.as_ref().err().map_or("accepted", |error| error.class.as_str());
+        let labels = [self.target.as_str(), OPERATION, result];
+        self.telemetry.requests.with_label_values(&labels).inc();
+        let labels = [self.target.as_str(), OPERATION];
+        self.telemetry.request_seconds.with_label_values(&labels).observe(took.as_secs_f64());
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Knowledge)) {
+        self.tell.send_modify(|known| {
+            let known = Arc::make_mut(known);
+            known.edition += 1;
+            change(known);
+        });
+    }
+
+    /// Says once that something cannot be read, and once that it can again.
+    fn note(&mut self, gap: Option<&ApiError>) {
+        let known = self.telemetry.checks_known.with_label_values(&[self.target.as_str()]);
+        known.set(i64::from(gap.is_none()));
+        match gap {
+            Some(error) if self.readable => tracing::warn!(
+                target_name = self.target,
+                %error,
+                remedy = remedy(error),
+                "what LaunchDarkly has cannot be read, so nothing is refused for not counting; \
+                 records are delivered all the same"
+            ),
+            None if !self.readable => {
+                tracing::info!(target_name = self.target, "what LaunchDarkly has is known again");
+            }
+            Some(_) | None => {}
+        }
+        self.readable = gap.is_none();
+    }
+}
+
+/// Tells what LaunchDarkly refuses, which is a gap in a reading, from what may be otherwise the next
+/// time, which is the end of one.
+fn passing<T>(part: Result<T, ApiError>) -> Result<Result<T, ApiError>, ApiError> {
+    match part {
+        Err(error) if matches!(error.class, ErrorClass::Refused | ErrorClass::Misconfigured) => {
+            Ok(Err(error))
+        }
+        Err(error) => Err(error),
+        Ok(part) => Ok(Ok(part)),
+    }
+}
+
+fn remedy(error: &ApiError) -> &'static str {
+    match error.status {
+        Some(401 | 403) => {
+            "allow `viewProject` for the token's role, or set `checks.enabled: false`"
+        }
+        Some(404) => "check `project` and `environment`, and `instance` or `api_url`",
+        _ => "nothing to do; it is tried again",
+    }
+}
