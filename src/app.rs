@@ -25,6 +25,7 @@ use crate::launchdarkly::metrics::MetricsClient;
 use crate::launchdarkly::rest::RestClient;
 use crate::launchdarkly::segments::SegmentsClient;
 use crate::launchdarkly::settings::{ClientError, TargetSettings};
+use crate::model::batch::TargetId;
 use crate::model::outcome::DeadLetter;
 use crate::model::progress::Settlement;
 use crate::pipeline::dead_letter::{DeadLetterError, DeadLetterReports, DeadLetters};
@@ -35,6 +36,7 @@ use crate::pipeline::deliver::knowledge::KnowledgeReader;
 use crate::pipeline::deliver::ordered::OrderedLanes;
 use crate::pipeline::deliver::segments::{self, SegmentLanes};
 use crate::pipeline::path::{KnowledgeLinks, Outlets, Path, wanted};
+use crate::pipeline::settings::DeliverySettings;
 use crate::pipeline::source::{Reports, Source, SourceError, Stop, Stopped};
 use crate::resilience::quota::RequestQuota;
 use crate::runtime::shutdown::Shutdown;
@@ -212,12 +214,13 @@ impl Running {
         };
         let mut outlets =
             Outlets { events: Vec::new(), keyed: Vec::new(), dead_letters: dead_letters.clone() };
-        for (target, quota) in self.config.targets.iter().zip(quotas) {
+        for (id, (target, quota)) in self.config.targets.iter().zip(quotas).enumerate() {
             let courier = |operation| {
+                let retry_for = self.config.pipeline.retry_for(TargetId(id), operation);
                 Courier::new(
                     target.name.clone(),
                     operation,
-                    delivery.clone(),
+                    DeliverySettings { retry_for, ..delivery.clone() },
                     quota.clone(),
                     reports.clone(),
                     self.abandoned.clone(),

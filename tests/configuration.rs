@@ -100,7 +100,7 @@ fn unknown_keys_are_refused_with_the_likely_one() {
         &[
             "10:5: routes[0].metric_event: is missing; say what a change becomes: one of metric_event, metric, segment_member",
             "13:5: routes[0].webhook: is not a known key; \
-             one of name, topics, format, before, when, checks, metric_event, metric, segment_member",
+             one of name, topics, format, before, when, checks, retry_for, metric_event, metric, segment_member",
         ],
     );
 }

@@ -58,6 +58,7 @@ pub(super) const ROUTE: SectionKeys = SectionKeys {
         "before",
         "when",
         "checks",
+        "retry_for",
         "metric_event",
         "metric",
         "segment_member",

@@ -3,6 +3,9 @@
 //! Not here: how a single value is mapped (`fields`), what a reference or a condition may say
 //! (`pipeline::route`).
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use super::fields::{Role, field};
 use super::keys;
 use super::metric;
@@ -18,6 +21,9 @@ use crate::model::topic::TopicSelector;
 use crate::pipeline::route::settings::{
     Field, MetricEventSettings, OperationSettings, RouteSettings,
 };
+
+/// The word for no limit.
+const FOREVER: &str = "forever";
 
 /// What the routes refer to.
 pub(super) struct Surroundings<'a> {
@@ -68,8 +74,18 @@ fn route<'a>(
         reading: reading?,
         when: when.flatten(),
         checks,
+        retry_for: retry_for(&section),
         operation: operation?,
     })
+}
+
+fn retry_for(section: &Section<'_>) -> Option<Duration> {
+    const RANGE: RangeInclusive<Duration> =
+        Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 60 * 60);
+    if section.text("retry_for").is_none_or(|text| text.text == FOREVER) {
+        return None;
+    }
+    Some(section.duration("retry_for", *RANGE.end(), &RANGE))
 }
 
 fn name<'a>(section: &Section<'a>, names: &mut Vec<&'a str>) -> Option<String> {

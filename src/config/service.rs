@@ -102,6 +102,7 @@ pub(super) fn delivery(root: &Section<'_>) -> DeliverySettings {
             Duration::from_secs(15),
             &PROBE_INTERVAL,
         ),
+        retry_for: None,
     };
     let (initial, max) = (section.at("retry_initial"), section.at("retry_max"));
     if settings.retry_initial > settings.retry_max && are_sound(root, &[&initial.key, &max.key]) {

@@ -74,6 +74,8 @@ pub enum RefusalReason {
     ContextKindDiffers,
     /// The text cannot be the key of a metric or a segment.
     InvalidKey,
+    /// LaunchDarkly did not take it within the route's `retry_for`.
+    GaveUp,
     /// No route matched and `unmatched: dead_letter` is set.
     Unmatched,
 }
@@ -154,7 +156,7 @@ impl FilterReason {
 // === impl RefusalReason ===
 
 impl RefusalReason {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidJson,
         Self::InvalidEnvelope,
         Self::MissingField,
@@ -173,6 +175,7 @@ impl RefusalReason {
         Self::SegmentKindDiffers,
         Self::ContextKindDiffers,
         Self::InvalidKey,
+        Self::GaveUp,
         Self::Unmatched,
     ];
 
@@ -207,6 +210,7 @@ impl RefusalReason {
             Self::SegmentKindDiffers => "segment_kind_differs",
             Self::ContextKindDiffers => "context_kind_differs",
             Self::InvalidKey => "invalid_key",
+            Self::GaveUp => "gave_up",
             Self::Unmatched => "unmatched",
         }
     }
@@ -249,6 +253,9 @@ impl RefusalReason {
             Self::ContextKindDiffers => "mend the route's `context_kind`, or name another segment",
             Self::InvalidKey => {
                 "use a letter or digit, then letters, digits, `.`, `_` and `-`, at most 256"
+            }
+            Self::GaveUp => {
+                "replay when LaunchDarkly is back; a metric event whose answer got lost may then count again"
             }
             Self::Unmatched => "add a route for these records, or set `unmatched: ignore`",
         }

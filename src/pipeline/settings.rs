@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::route::settings::RouteSettings;
+use crate::model::batch::TargetId;
 use crate::model::change::Format;
 use crate::model::topic::TopicSelector;
 
@@ -71,6 +72,8 @@ pub struct DeliverySettings {
     pub retry_max: Duration,
     /// How often a halted lane tries whether its fault is mended. 1 s to 10 min.
     pub probe_interval: Duration,
+    /// How long one batch is tried, see [`PipelineSettings::retry_for`].
+    pub retry_for: Option<Duration>,
 }
 
 /// How LaunchDarkly is read to tell operations that would have no effect.
@@ -112,6 +115,18 @@ impl PipelineSettings {
             }
         }
         topics
+    }
+
+    /// How long a lane tries: as long as the most patient of the routes that feed it, because their
+    /// operations travel together. `None` is for ever.
+    pub fn retry_for(&self, target: TargetId, operation: &str) -> Option<Duration> {
+        self.routes
+            .iter()
+            .map(|route| (&route.operation, route.retry_for))
+            .filter(|(its, _)| its.target() == target && its.as_str() == operation)
+            .map(|(_, retry_for)| retry_for.unwrap_or(Duration::MAX))
+            .max()
+            .filter(|longest| *longest < Duration::MAX)
     }
 
     /// The formats in use, for the log line at start.

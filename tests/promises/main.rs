@@ -7,6 +7,7 @@
 mod support;
 
 mod checks;
+mod p1_giving_up;
 mod p1_one_outcome;
 mod p1_preview;
 mod p2_dead_letters;

@@ -1,8 +1,8 @@
 //! Gets one request through, however long it takes, and keeps the state of its lane.
 //!
 //! # Invariants
-//! - I1: a request is given up only when it was refused for its content, or when nobody waits for it
-//!   any more.
+//! - I1: a request is given up only when it was refused for its content, when nobody waits for it any
+//!   more, or when the route's `retry_for` is over.
 //! - I2: a pause is never shorter than the server's hint.
 //! - I3: while the lane is halted, at most one probe is under way, and nothing is refused (P7).
 //!
@@ -62,6 +62,14 @@ pub struct Courier {
     abandoned: CancellationToken,
 }
 
+/// On whose behalf requests are made, and until when they are worth repeating.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Errand<'f> {
+    pub(super) fences: &'f [Fence],
+    /// `None` is for ever.
+    pub(super) until: Option<Instant>,
+}
+
 /// Nobody waits for the answer any more.
 #[derive(Debug)]
 pub(super) struct Abandoned;
@@ -88,12 +96,17 @@ impl Courier {
         Self { target, operation, settings, quota, gate, failures, reports, abandoned }
     }
 
-    /// Makes a request until there is an answer that settles it, or until one of the fences falls on
-    /// whose behalf it is made.
+    /// Until when a batch that begins now is worth trying.
+    pub(super) fn patience(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.settings.retry_for?)
+    }
+
+    /// Makes a request until there is an answer that settles it, or its time is over, or one of the
+    /// fences falls on whose behalf it is made.
     pub(super) async fn carry<T, F, R>(
         &self,
         request: F,
-        fences: &[Fence],
+        errand: Errand<'_>,
     ) -> Result<Answered<T>, Abandoned>
     where
         F: Fn() -> R + Sync,
@@ -106,7 +119,7 @@ impl Courier {
             let answer = tokio::select! {
                 // Looked at first: a request whose fence has fallen must not even begin.
                 biased;
-                () = self.ended(fences) => return Err(Abandoned),
+                () = self.ended(errand.fences) => return Err(Abandoned),
                 answer = self.attempt(&request) => answer,
             };
             attempts += 1;
@@ -123,11 +136,17 @@ impl Courier {
                 ErrorClass::Network
                 | ErrorClass::Throttled
                 | ErrorClass::Unavailable
-                | ErrorClass::Conflict => pauses.next(error.hint),
+                | ErrorClass::Conflict => {
+                    if errand.until.is_some_and(|until| until <= Instant::now()) {
+                        let after = self.settings.retry_for.unwrap_or_default();
+                        return Ok(Answered::Refused(Refused::given_up(error, attempts, after)));
+                    }
+                    pauses.next(error.hint)
+                }
             };
             let labels = [self.target.as_str(), self.operation, error.class.as_str()];
             self.reports.metrics.retries.with_label_values(&labels).inc();
-            self.pause(pause, fences).await?;
+            self.pause(pause, errand.fences).await?;
         }
     }
 

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::courier::{Abandoned, Answered, Courier};
+use super::courier::{Abandoned, Answered, Courier, Errand};
 use super::refused::Refused;
 use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
 use crate::launchdarkly::definition::{Difference, difference};
@@ -62,7 +62,7 @@ struct Work<'w> {
     desired: &'w Map<String, Value>,
     /// The newest record's assignment.
     assignment: Option<(&'w Partition, Epoch)>,
-    fences: &'w [Fence],
+    errand: Errand<'w>,
 }
 
 /// How one pass over a definition ended.
@@ -84,6 +84,7 @@ impl DefinitionLanes {
         let lane = LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) };
         let (desired, invalid) = (desired(&batch), Refused::invalid(&batch));
         let Slots { mut standing, replaced: mut accepted } = batch.slots;
+        let until = self.courier.patience();
         let applied = loop {
             let fences: Vec<Fence> = standing.iter().map(|slot| slot.fence.clone()).collect();
             let work = Work {
@@ -91,7 +92,7 @@ impl DefinitionLanes {
                 intent: &batch.intent,
                 desired: &desired,
                 assignment: standing.last().map(|slot| (&slot.partition, slot.epoch)),
-                fences: &fences,
+                errand: Errand { fences: &fences, until },
             };
             let applied = match &invalid {
                 Some(refused) => Ok(Some((RefusalReason::InvalidDefinition, refused.clone()))),
@@ -127,7 +128,7 @@ impl DefinitionLanes {
     }
 
     async fn apply(&self, work: Work<'_>) -> Result<Option<(RefusalReason, Refused)>, Abandoned> {
-        let Work { metric, desired, assignment, fences, .. } = work;
+        let Work { metric, desired, assignment, errand, .. } = work;
         if let Some(known) = self.remembered(metric, assignment)
             && difference(&known, desired) == Difference::Equal
         {
@@ -143,22 +144,22 @@ impl DefinitionLanes {
                     return Ok(None);
                 }
                 Pass::Refused(reason, refused) => return Ok(Some((reason, refused))),
-                Pass::Again => self.courier.pause(pauses.next(None), fences).await?,
+                Pass::Again => self.courier.pause(pauses.next(None), errand.fences).await?,
             }
         }
     }
 
     /// Reads, compares, and creates or patches once.
     async fn pass(&self, work: Work<'_>) -> Result<Pass, Abandoned> {
-        let Work { metric, intent, desired, fences, .. } = work;
-        let found = match self.courier.carry(|| self.client.get(metric), fences).await? {
+        let Work { metric, intent, desired, errand, .. } = work;
+        let found = match self.courier.carry(|| self.client.get(metric), errand).await? {
             Answered::Accepted(answer) => answer.value,
             Answered::Refused(refused) => return Ok(refused_pass(refused)),
         };
         let Some(current) = found else {
             return match intent {
                 MetricIntent::Archive => self.archive_nothing(work).await,
-                MetricIntent::Upsert(_) => self.create(desired, fences).await,
+                MetricIntent::Upsert(_) => self.create(desired, errand).await,
             };
         };
         match difference(&current, desired) {
@@ -172,18 +173,21 @@ impl DefinitionLanes {
                     status: None,
                     detail: format!("the metric is of kind {current}, the record says {desired}"),
                     attempts: 1,
+                    gave_up: false,
                 },
             )),
             Difference::Patch(patch) => {
                 let request = || async { unless_conflict(self.client.patch(metric, &patch).await) };
-                Ok(match self.courier.carry(request, fences).await? {
+                Ok(match self.courier.carry(request, errand).await? {
                     Answered::Accepted(Some(answer)) if answer.value == Written::Done => {
                         Pass::Settled(None)
                     }
                     Answered::Accepted(_) => Pass::Again,
                     // The one before may have been carried out, and what it cleared cannot be
                     // cleared twice.
-                    Answered::Refused(refused) if refused.attempts > 1 => Pass::Again,
+                    Answered::Refused(refused) if refused.attempts > 1 && !refused.gave_up => {
+                        Pass::Again
+                    }
                     Answered::Refused(refused) => refused_pass(refused),
                 })
             }
@@ -192,14 +196,14 @@ impl DefinitionLanes {
 
     /// What is not there need not be archived, if it could be there.
     async fn archive_nothing(&self, work: Work<'_>) -> Result<Pass, Abandoned> {
-        let Work { metric, fences, .. } = work;
+        let Work { metric, errand, .. } = work;
         // Nothing else tells an unknown metric from an unknown project (P7).
-        let project = self.courier.carry(|| self.client.find_project(), fences).await?;
+        let project = self.courier.carry(|| self.client.find_project(), errand).await?;
         if let Answered::Refused(refused) = project {
             return Ok(refused_pass(refused));
         }
         // It may have taken a person to make the project known.
-        Ok(match self.courier.carry(|| self.client.get(metric), fences).await? {
+        Ok(match self.courier.carry(|| self.client.get(metric), errand).await? {
             Answered::Accepted(answer) if answer.value.is_none() => Pass::Settled(None),
             Answered::Accepted(_) => Pass::Again,
             Answered::Refused(refused) => refused_pass(refused),
@@ -209,9 +213,9 @@ impl DefinitionLanes {
     async fn create(
         &self,
         desired: &Map<String, Value>,
-        fences: &[Fence],
+        errand: Errand<'_>,
     ) -> Result<Pass, Abandoned> {
-        Ok(match self.courier.carry(|| self.client.create(desired), fences).await? {
+        Ok(match self.courier.carry(|| self.client.create(desired), errand).await? {
             Answered::Accepted(answer) => match answer.value {
                 // What a creation does not take (the maintainer) is patched by another pass.
                 Creation::Created(made) if difference(&made, desired) == Difference::Equal => {
@@ -263,7 +267,7 @@ pub fn desired(batch: &MetricBatch) -> Map<String, Value> {
 }
 
 fn refused_pass(refused: Refused) -> Pass {
-    Pass::Refused(RefusalReason::RefusedByLaunchDarkly, refused)
+    Pass::Refused(refused.reason(), refused)
 }
 
 /// A conflict is no failure of the request but an answer: what was read is stale.

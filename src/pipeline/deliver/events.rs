@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 
-use super::courier::{Abandoned, Answered, Courier};
+use super::courier::{Abandoned, Answered, Courier, Errand};
 use super::refused::Refused;
 use crate::launchdarkly::events::EventsClient;
 use crate::model::batch::{EventBatch, Split};
-use crate::model::outcome::RefusalReason;
 use crate::model::progress::{Settlement, Slot};
 use crate::runtime::failpoint::{self, Failpoint};
 use crate::runtime::tasks::TaskSet;
@@ -58,10 +58,12 @@ impl EventLane {
             metrics.batch_bytes.with_label_values(&labels).observe(batch.body.len() as f64);
         }
         // Depth first, head before tail: the parts are settled about in offset order.
+        let until = self.courier.patience();
         let mut open = vec![batch];
         while let Some(part) = open.pop() {
-            match self.send(&part).await? {
+            match self.send(&part, until).await? {
                 Answered::Accepted(()) => self.settle(part),
+                Answered::Refused(refused) if refused.gave_up => self.give_up(part, &refused),
                 Answered::Refused(refused) => match part.split() {
                     Split::Halves(head, tail) => {
                         metrics.splits.with_label_values(&labels).inc();
@@ -74,11 +76,27 @@ impl EventLane {
         Ok(())
     }
 
-    async fn send(&self, batch: &EventBatch) -> Result<Answered<()>, Abandoned> {
+    async fn send(
+        &self,
+        batch: &EventBatch,
+        until: Option<Instant>,
+    ) -> Result<Answered<()>, Abandoned> {
         let payload_id = batch.payload_id(&self.courier.target);
         let body = self.client.body(batch.to_json());
         let request = || self.client.import(&body, payload_id, clock::now_ms);
-        self.courier.carry(request, std::slice::from_ref(&batch.fence)).await
+        let errand = Errand { fences: std::slice::from_ref(&batch.fence), until };
+        self.courier.carry(request, errand).await
+    }
+
+    /// Dead-letters every record of a batch.
+    fn give_up(&self, batch: EventBatch, refused: &Refused) {
+        let mut rest = vec![batch];
+        while let Some(part) = rest.pop() {
+            match part.split() {
+                Split::Halves(head, tail) => rest.extend([tail, head]),
+                Split::Single(single) => self.refuse(&single, refused),
+            }
+        }
     }
 
     fn settle(&self, batch: EventBatch) {
@@ -109,7 +127,6 @@ impl EventLane {
             fence: single.fence.clone(),
             events_of: Some(single.target),
         };
-        let reason = RefusalReason::RefusedByLaunchDarkly;
-        self.courier.dead_letter(slot, reason, refused, single.to_json());
+        self.courier.dead_letter(slot, refused.reason(), refused, single.to_json());
     }
 }

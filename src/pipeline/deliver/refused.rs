@@ -4,6 +4,8 @@
 //! Not here: how the record at fault is found (`segments`, `events`), who writes the letter
 //! (`dead_letter`).
 
+use std::time::Duration;
+
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
 use crate::launchdarkly::definition::validate;
 use crate::model::operation::{MetricBatch, MetricIntent};
@@ -15,13 +17,28 @@ pub(super) struct Refused {
     pub(super) status: Option<u16>,
     pub(super) detail: String,
     pub(super) attempts: u32,
+    /// Nobody refused it: there was no answer that settles it in time.
+    pub(super) gave_up: bool,
 }
 
 impl Refused {
     /// Makes it of an error of the class that says so.
     pub(super) fn of(error: ApiError, attempts: u32) -> Self {
         let ApiError { status, detail, .. } = error;
-        Self { status, detail, attempts }
+        Self { status, detail, attempts, gave_up: false }
+    }
+
+    /// Makes it of an error that would pass, for which there is no time left.
+    pub(super) fn given_up(error: ApiError, attempts: u32, after: Duration) -> Self {
+        let ApiError { status, detail, .. } = error;
+        let detail =
+            format!("no success within `retry_for` ({after:?}); the last answer: {detail}");
+        Self { status, detail, attempts, gave_up: true }
+    }
+
+    /// Why it ends in the dead-letter topic.
+    pub(super) fn reason(&self) -> RefusalReason {
+        if self.gave_up { RefusalReason::GaveUp } else { RefusalReason::RefusedByLaunchDarkly }
     }
 
     /// Why a definition is not even sent.
@@ -31,14 +48,14 @@ impl Refused {
             MetricIntent::Archive => return None,
         };
         let detail = format!("{}: {}", error.field, error.problem);
-        Some(Self { status: None, detail, attempts: 0 })
+        Some(Self { status: None, detail, attempts: 0, gave_up: false })
     }
 
     /// Why a change to a segment's members was refused.
     pub(super) fn reason_of_member(&self) -> RefusalReason {
         match self.status {
-            Some(404) => RefusalReason::SegmentMissing,
-            _ => RefusalReason::RefusedByLaunchDarkly,
+            Some(404) if !self.gave_up => RefusalReason::SegmentMissing,
+            _ => self.reason(),
         }
     }
 

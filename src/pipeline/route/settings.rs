@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -29,6 +30,9 @@ pub struct RouteSettings {
     /// What becomes of operations that would have no effect. No part of the mapping: it changes
     /// which records are sent, not what is sent for them.
     pub checks: CheckPolicy,
+    /// How long its operations are worth trying while LaunchDarkly does not answer; `None` is for
+    /// ever. 1 s to 30 days. No part of the mapping.
+    pub retry_for: Option<Duration>,
     pub operation: OperationSettings,
 }
 

@@ -53,7 +53,7 @@ impl SegmentLanes {
     /// Applies a batch and reports its end.
     pub(super) async fn deliver(&self, batch: SegmentBatch) -> Result<(), Abandoned> {
         let lane = batch.lane();
-        let mut work = Work::new(batch);
+        let mut work = Work::new(batch, self.courier.patience());
         loop {
             self.prepare_all(&mut work);
             let ended = self.write_all(&mut work).await;
@@ -74,7 +74,7 @@ impl SegmentLanes {
 
     async fn write_all(&self, work: &mut Work) -> Result<(), Abandoned> {
         while let Some(write) = work.writes.pop() {
-            let answer = self.courier.carry(|| self.client.write(&write), &work.fences).await?;
+            let answer = self.courier.carry(|| self.client.write(&write), work.errand()).await?;
             match answer {
                 Answered::Accepted(answer) if answer.value == Written::Done => {
                     work.absences = None;
@@ -82,6 +82,9 @@ impl SegmentLanes {
                     work.accept(&write);
                 }
                 Answered::Accepted(_absent) => self.make(work, write).await?,
+                Answered::Refused(refused) if refused.gave_up => {
+                    self.refuse(work, &write, &refused);
+                }
                 Answered::Refused(refused) => self.isolate(work, write, &refused).await?,
             }
         }
@@ -131,7 +134,7 @@ impl SegmentLanes {
             work.writes.push(write);
             return Ok(());
         };
-        if self.wait_if_fixed(work, &refused.detail).await? {
+        if !refused.gave_up && self.wait_if_fixed(work, &refused.detail).await? {
             work.writes.push(write);
         } else {
             let detail = format!("the segment {}", refused.detail);
@@ -155,7 +158,7 @@ impl SegmentLanes {
     async fn create(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
         let batch = &work.batch;
         let Some(spec) = creation_of(batch) else { return self.miss(work).await };
-        Ok(match self.courier.carry(|| self.client.create(&spec), &work.fences).await? {
+        Ok(match self.courier.carry(|| self.client.create(&spec), work.errand()).await? {
             Answered::Accepted(answer) => {
                 if matches!(answer.value, Creation::Created(_)) {
                     tracing::info!(segment = &*batch.segment, "segment created");
@@ -172,16 +175,16 @@ impl SegmentLanes {
     /// Makes sure that the segment is not there. Gives that as a reason if so.
     async fn miss(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
         // Nothing else tells an unknown segment from an unknown environment (P7).
-        let home = self.courier.carry(|| self.client.find_environment(), &work.fences).await?;
+        let home = self.courier.carry(|| self.client.find_environment(), work.errand()).await?;
         if let Answered::Refused(refused) = home {
             return Ok(Some(refused));
         }
         // It may have taken a person to make the environment known.
         let key = &work.batch.segment;
-        Ok(match self.courier.carry(|| self.client.get(key), &work.fences).await? {
+        Ok(match self.courier.carry(|| self.client.get(key), work.errand()).await? {
             Answered::Accepted(answer) => answer.value.is_none().then(|| {
                 let detail = "does not exist".to_owned();
-                Refused { status: Some(404), detail, attempts: 1 }
+                Refused { status: Some(404), detail, attempts: 1, gave_up: false }
             }),
             Answered::Refused(refused) => Some(refused),
         })
@@ -193,7 +196,7 @@ impl SegmentLanes {
             return Ok(Obstacle::None);
         }
         let found =
-            match self.courier.carry(|| self.client.get(&batch.segment), &work.fences).await? {
+            match self.courier.carry(|| self.client.get(&batch.segment), work.errand()).await? {
                 Answered::Accepted(answer) => answer.value,
                 Answered::Refused(_) => return Ok(Obstacle::None),
             };

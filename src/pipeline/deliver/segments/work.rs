@@ -6,6 +6,9 @@
 
 use std::collections::HashMap;
 
+use tokio::time::Instant;
+
+use super::super::courier::Errand;
 use super::requests::changes_of;
 use crate::launchdarkly::members::MemberChanges;
 use crate::launchdarkly::segments::MemberWrite;
@@ -29,19 +32,25 @@ pub(super) struct Work {
     pub(super) absences: Option<RetryPauses>,
     /// Of the assignments it is on behalf of.
     pub(super) fences: Vec<Fence>,
+    /// Until when it is worth trying.
+    until: Option<Instant>,
 }
 
 // === impl Work ===
 
 impl Work {
-    pub(super) fn new(mut batch: SegmentBatch) -> Self {
+    pub(super) fn new(mut batch: SegmentBatch, until: Option<Instant>) -> Self {
         let intents = std::mem::take(&mut batch.intents);
         let order = intents.iter().map(|intent| intent.part.0.clone()).collect();
         let open = intents.into_iter().map(|intent| (intent.part.0.clone(), intent)).collect();
         let (accepted, writes, fences) = Default::default();
-        let mut work = Self { batch, open, order, accepted, writes, absences: None, fences };
+        let mut work = Self { batch, open, order, accepted, writes, absences: None, fences, until };
         work.fences = work.fences_of_open();
         work
+    }
+
+    pub(super) fn errand(&self) -> Errand<'_> {
+        Errand { fences: &self.fences, until: self.until }
     }
 
     pub(super) fn changes(&self) -> MemberChanges {

@@ -50,6 +50,7 @@ fn event() -> MetricEventSettings {
 fn route(event: MetricEventSettings, when: Option<&str>) -> RouteSettings {
     RouteSettings {
         checks: CheckPolicy::Warn,
+        retry_for: None,
         name: "checkout".to_owned(),
         topics: vec![TopicSelector::parse("t").unwrap()],
         reading: Reading { format: Format::Json, before: BeforePolicy::Auto },
