@@ -10,6 +10,7 @@ mod checks;
 mod p1_giving_up;
 mod p1_one_outcome;
 mod p1_preview;
+mod p2_batches;
 mod p2_dead_letters;
 mod p2_kafka_faults;
 mod p2_nothing_lost;

@@ -143,3 +143,44 @@ async fn a_position_outside_of_the_log_ends_the_service_when_told_so() {
 async fn no_position_at_all_ends_the_service_when_told_so() {
     a_service_without_a_position_ends(None).await;
 }
+
+/// Somebody moves the group's offsets between two runs, as `kafka-consumer-groups --reset-offsets`
+/// does. That is a wish: what lies from there on is read, and what was counted before counts again.
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_that_were_moved_by_hand_are_obeyed() {
+    let kafka = KafkaCluster::shared().await;
+    let sandbox = LaunchDarkly::start().await;
+    let topic = kafka.unique_topic("orders", 1).await;
+    let group = unique_name("group");
+    let config = orders_config(kafka.bootstrap(), &topic, &group, sandbox.url());
+    let ids = |from: usize, to: usize| (from..to).map(|n| format!("e-{n}")).collect::<Vec<_>>();
+    let run_until = async |offset: i64| {
+        let service = Service::start(&config);
+        commits(&kafka, &group, &topic, offset).await;
+        let ended = service.stop().await;
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    };
+    let move_to = async |offset: i64, metadata: &str| {
+        let at = Committed { partition: 0, offset: Some(offset), metadata: metadata.to_owned() };
+        kafka.commit(&group, &topic, [at]).await;
+    };
+    let times = async |n: usize| sandbox.counted().await.get(&format!("e-{n}")).copied();
+
+    produce(&kafka, &topic, &ids(0, 1_000)).await;
+    run_until(1_000).await;
+    // Back, with metadata that is not ours.
+    move_to(400, "reset by hand").await;
+    run_until(1_000).await;
+    assert_eq!((times(399).await, times(400).await, times(999).await), (Some(1), Some(2), Some(2)));
+    // Onward, past records that nobody wants.
+    produce(&kafka, &topic, &ids(1_000, 1_500)).await;
+    move_to(1_200, "").await;
+    run_until(1_500).await;
+    assert_eq!((times(1_199).await, times(1_200).await), (None, Some(1)));
+    // Gone: everything from the beginning. Batches that happen to be the same as then are the same
+    // requests, so how often their events count is not ours to say.
+    kafka.delete_group(&group).await;
+    run_until(1_500).await;
+    assert_eq!(times(1_199).await, Some(1));
+    assert_eq!(sandbox.counted().await.len(), 1_500, "nothing is missing");
+}
