@@ -32,7 +32,6 @@ pub(super) struct SegmentMapping {
     now: Place,
     /// The same fields of the row as it was.
     before: Place,
-    name: Option<Source>,
     member: Option<BoundCondition>,
     exclusive: Vec<Arc<str>>,
 }
@@ -42,11 +41,21 @@ pub(super) struct SegmentMapping {
 struct Place {
     segment: Source,
     context_key: Source,
+    /// The segment's name.
+    name: Option<Source>,
+}
+
+/// A membership that a change leaves behind.
+struct Former {
+    segment: Arc<str>,
+    member: String,
+    name: Option<String>,
 }
 
 impl SegmentMapping {
     pub(super) fn compile(settings: &SegmentMemberSettings, projection: &mut Projection) -> Self {
         let (segment, context_key) = (&settings.segment, &settings.context_key);
+        let name = settings.name.as_ref();
         Self {
             target: settings.target,
             shape: Arc::clone(&settings.shape),
@@ -54,12 +63,13 @@ impl SegmentMapping {
             now: Place {
                 segment: Source::compile(&of_what_is_told(segment), projection),
                 context_key: Source::compile(&of_what_is_told(context_key), projection),
+                name: name.map(|name| Source::compile(name, projection)),
             },
             before: Place {
                 segment: Source::compile(&of_before(segment), projection),
                 context_key: Source::compile(&of_before(context_key), projection),
+                name: name.map(|name| Source::compile(&of_before(name), projection)),
             },
-            name: settings.name.as_ref().map(|name| Source::compile(name, projection)),
             member: settings.member.as_ref().map(|member| member.bind(projection)),
             exclusive: settings.exclusive.iter().map(|key| Arc::from(key.as_str())).collect(),
         }
@@ -76,9 +86,10 @@ impl SegmentMapping {
         operations: &mut Vec<Operation>,
     ) -> Result<(), MapError> {
         let (segment, member) = self.now.of(change, picks)?;
-        let name = match &self.name {
-            Some(source) => text(&source.find(change, picks, "name")?, "name")?,
-            None => None,
+        let name = match segment_name(self.now.name.as_ref(), change, picks) {
+            // Nobody needs the name to take somebody out.
+            Err(_) if change.op == Op::Delete => None,
+            name => name?,
         };
         let is_member = change.op != Op::Delete
             && match &self.member {
@@ -87,24 +98,18 @@ impl SegmentMapping {
                     .holds(change, picks)
                     .map_err(|error| refuse("member", RefusalReason::ExpressionFailed, error))?,
             };
-        let of = |segment: &Arc<str>, member: &str, membership| {
-            Operation::Segment(SegmentChange {
-                target: self.target,
-                segment: Arc::clone(segment),
-                shape: Arc::clone(&self.shape),
-                name: name.clone(),
-                member: member.to_owned(),
-                membership,
-            })
+        let of = |segment, member, name, membership| {
+            let (target, shape) = (self.target, Arc::clone(&self.shape));
+            let change = SegmentChange { target, segment, shape, name, member, membership };
+            Operation::Segment(change)
         };
         let out = Membership::OutOf(self.list);
         if change.op != Op::Delete {
-            for (old_segment, old_member) in self.left(change, picks, &segment, &member)? {
-                operations.push(of(&old_segment, &old_member, out));
-            }
+            let left = self.left(change, picks, &segment, &member)?;
+            operations.extend(left.into_iter().map(|it| of(it.segment, it.member, it.name, out)));
         }
         let membership = if is_member { Membership::In(self.list) } else { out };
-        operations.push(of(&segment, &member, membership));
+        operations.push(of(segment, member, name, membership));
         Ok(())
     }
 
@@ -118,12 +123,12 @@ impl SegmentMapping {
         picks: &Picks,
         segment: &Arc<str>,
         member: &str,
-    ) -> Result<Vec<(Arc<str>, String)>, MapError> {
+    ) -> Result<Vec<Former>, MapError> {
         if change.before.is_some() {
             match self.place_before(change, picks) {
-                Ok((old_segment, old_member)) => {
-                    let moved = old_segment != *segment || old_member != member;
-                    return Ok(if moved { vec![(old_segment, old_member)] } else { Vec::new() });
+                Ok(former) => {
+                    let moved = former.segment != *segment || former.member != member;
+                    return Ok(if moved { vec![former] } else { Vec::new() });
                 }
                 Err(error)
                     if change.before_extent == BeforeExtent::Key && self.exclusive.is_empty() =>
@@ -135,21 +140,28 @@ impl SegmentMapping {
             }
         }
         let others = self.exclusive.iter().filter(|other| *other != segment);
-        Ok(others.map(|other| (Arc::clone(other), member.to_owned())).collect())
+        // The row names the segment that it is in now.
+        let former = |segment| Former {
+            segment: Arc::clone(segment),
+            member: member.to_owned(),
+            name: None,
+        };
+        Ok(others.map(former).collect())
     }
 
-    fn place_before(
-        &self,
-        change: &Change<'_>,
-        picks: &Picks,
-    ) -> Result<(Arc<str>, String), MapError> {
+    fn place_before(&self, change: &Change<'_>, picks: &Picks) -> Result<Former, MapError> {
         // What an update left alone was as it is.
         let unchanged = |before: &Source| {
             change.before_extent == BeforeExtent::Changed && before.is_untold(picks)
         };
         let of = |before, now| if unchanged(before) { now } else { before };
-        let Place { segment, context_key } = &self.before;
-        place(of(segment, &self.now.segment), of(context_key, &self.now.context_key), change, picks)
+        let Place { segment, context_key, name } = &self.before;
+        let (segment, context_key) =
+            (of(segment, &self.now.segment), of(context_key, &self.now.context_key));
+        let (segment, member) = place(segment, context_key, change, picks)?;
+        let name = name.as_ref().zip(self.now.name.as_ref()).map(|(name, now)| of(name, now));
+        let name = segment_name(name, change, picks).unwrap_or_default();
+        Ok(Former { segment, member, name })
     }
 }
 
@@ -168,6 +180,14 @@ fn place(
     let segment = name(segment, change, picks, "segment", RefusalReason::MissingField)?;
     let member = name(context_key, change, picks, "context_key", RefusalReason::EmptyContextKey)?;
     Ok((Arc::from(segment), member))
+}
+
+fn segment_name(
+    source: Option<&Source>,
+    change: &Change<'_>,
+    picks: &Picks,
+) -> Result<Option<String>, MapError> {
+    source.map_or(Ok(None), |source| text(&source.find(change, picks, "name")?, "name"))
 }
 
 fn name(

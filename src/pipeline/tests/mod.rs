@@ -2,6 +2,7 @@
 
 mod before;
 mod bodies;
+mod names;
 
 use serde_json::Value;
 

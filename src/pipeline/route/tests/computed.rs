@@ -160,7 +160,7 @@ fn a_moved_member_leaves_the_segment_that_was_computed_for_it() {
     assert_eq!(
         made,
         [
-            r#"plan-pro 1 Some("Plan Team") OutOf(Included)"#,
+            r#"plan-pro 1 Some("Plan PRO") OutOf(Included)"#,
             r#"plan-team 1 Some("Plan Team") In(Included)"#,
         ]
     );
