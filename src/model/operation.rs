@@ -212,13 +212,34 @@ impl Operation {
         /// What the maps and lists around an intent take.
         const AROUND: usize = 160;
         match self {
-            Self::Segment(change) => AROUND + change.member.len() * 2,
+            Self::Segment(change) => {
+                let name = change.name.as_ref().map_or(0, String::len);
+                AROUND + change.segment.len() + name + change.member.len() * 2
+            }
             Self::Metric(change) => match &change.intent {
                 MetricIntent::Archive => AROUND,
-                MetricIntent::Upsert(fields) => AROUND + fields.len() * 64,
+                MetricIntent::Upsert(fields) => {
+                    AROUND
+                        + fields.iter().map(|(name, value)| name.len() + size(value)).sum::<usize>()
+                }
             },
         }
     }
+}
+
+/// About how many bytes a value keeps in memory.
+fn size(value: &Value) -> usize {
+    /// What a value and its place in a list or a map take.
+    const ITSELF: usize = 64;
+    ITSELF
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(size).sum(),
+            Value::Object(members) => {
+                members.iter().map(|(name, value)| name.len() + size(value)).sum()
+            }
+        }
 }
 
 // === impl Membership ===
@@ -295,6 +316,42 @@ mod tests {
 
     fn upsert(fields: &Value) -> MetricIntent {
         MetricIntent::Upsert(fields.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn what_an_operation_holds_counts_against_the_budget_p5() {
+        let large = "x".repeat(100_000);
+        let metric = |fields: &Value| {
+            let (target, key) = (TargetId(0), Arc::from("m"));
+            Operation::Metric(MetricChange { target, key, intent: upsert(fields) }).size()
+        };
+        assert!(metric(&json!({ "description": large })) > 100_000);
+        assert!(metric(&json!({ "urls": [{ "kind": "exact", "url": large }] })) > 100_000);
+        assert!(metric(&json!({ "filters": { large.as_str(): 1 } })) > 100_000);
+        let shape = SegmentShape {
+            kind: SegmentKind::Big,
+            context_kind: "user".to_owned(),
+            fixed: false,
+            create: None,
+        };
+        let segment = |segment: &str, name: &str, member: &str| {
+            let change = SegmentChange {
+                target: TargetId(0),
+                segment: Arc::from(segment),
+                shape: Arc::new(shape.clone()),
+                name: Some(name.to_owned()),
+                member: member.to_owned(),
+                membership: Membership::In(MemberList::Included),
+            };
+            Operation::Segment(change).size()
+        };
+        let small = segment("s", "n", "m");
+        assert!(small < 1_000, "{small}");
+        for size in
+            [segment(&large, "n", "m"), segment("s", &large, "m"), segment("s", "n", &large)]
+        {
+            assert!(size > 100_000, "{size}");
+        }
     }
 
     #[test]
