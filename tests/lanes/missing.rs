@@ -172,3 +172,18 @@ fn a_patch_that_was_carried_out_unseen_is_no_refusal() {
     let patches = requests.iter().filter(|it| it["operation"] == patch.operation()).count();
     assert_eq!(patches, 2, "{requests:#?}");
 }
+
+#[test]
+fn one_route_that_may_create_the_segment_makes_it_for_all() {
+    let house = House::new();
+    let maker = config(&house, "vips", ", create: true");
+    let follower = "  - name: follower
+    topics: [t]
+    format: json
+    segment_member: { target: production, segment: vips, context_key: $.row.banned, list: excluded }
+";
+    let mut rig = Rig::lazy(&house, &format!("{maker}{follower}"));
+    rig.record(0, &json!({ "m": "m-1", "banned": "m-2" }).to_string());
+    rig.drain();
+    assert!(is_member(&house, "vips") && rig.refusals.is_empty());
+}

@@ -71,9 +71,12 @@ impl KeyedLanes {
         let before = lane.deadline();
         let replaced = match (&mut *lane, operation) {
             (Lane::Segment(lane), Operation::Segment(change)) => {
-                // The newest name and shape count, as with everything else.
+                // The newest name and shape count, as with everything else; but if any of the routes
+                // may create the segment, it need not be there for the others.
                 lane.name = change.name.or(lane.name.take());
-                lane.shape = change.shape;
+                if change.shape.create.is_some() || lane.shape.create.is_none() {
+                    lane.shape = change.shape;
+                }
                 lane.members.offer(Member(change.member), change.membership, slot, now)
             }
             (Lane::Metric(lane), Operation::Metric(change)) => {
