@@ -8,16 +8,21 @@ use serde_json::{Map, Value as Json};
 
 use super::fields::{Role, check, field, natural};
 use super::mistakes::Review;
-use super::operation::{mapped, target};
+use super::operation::{check_key, mapped, target};
 use super::raw::Value;
 use super::section::Section;
-use crate::launchdarkly::definition::{FIELDS, Shape, validate};
+use crate::launchdarkly::definition::{
+    self, DefinitionError, FIELDS, Shape, validate, validate_field,
+};
 use crate::pipeline::route::expression::Kinds;
 use crate::pipeline::route::settings::{Absent, Field, FieldSource, MetricSettings, OnDelete};
 
 pub(super) fn metric(section: &Section<'_>, targets: &[String]) -> Option<MetricSettings> {
     let target = target(section, targets);
     let key = mapped(section, "key", Role::EventKey);
+    if let Some(key) = &key {
+        check_key(section, "key", key);
+    }
     if section.get("key").is_none() {
         section.missing("key", "give the metric's key, or a field that holds it");
     }
@@ -84,8 +89,24 @@ fn json_of(value: &Value) -> Option<Json> {
     }
 }
 
-/// Holds a definition that no record changes against LaunchDarkly's rules.
+/// Holds what no record changes against LaunchDarkly's rules: each field, and when that is all of
+/// them, the definition.
 fn check_literals(section: &Section<'_>, key: &Field, fields: &[(String, Field)]) {
+    let mut is_sound = section.review.is_sound(&section.at.key);
+    for (name, field) in fields {
+        if let FieldSource::Literal(literal) = &field.from
+            && let Err(error) = validate_field(name, literal)
+        {
+            refuse(section, &error);
+            is_sound = false;
+        }
+    }
+    // What could not be read is mistaken, not missing.
+    let is_read = |known: &&definition::Field| fields.iter().any(|(name, _)| name == known.wire);
+    let mut given = FIELDS.iter().filter(|it| it.name != "key" && section.get(it.name).is_some());
+    if !is_sound || !given.all(|known| is_read(&known)) {
+        return;
+    }
     let mut definition = Map::new();
     let key = ("key".to_owned(), key.clone());
     for (name, field) in fields.iter().chain([&key]) {
@@ -97,15 +118,16 @@ fn check_literals(section: &Section<'_>, key: &Field, fields: &[(String, Field)]
         };
         definition.insert(name.clone(), literal);
     }
-    if !section.review.is_sound(&section.at.key) {
-        return;
-    }
     if let Err(error) = validate(&definition) {
-        let field = error.field.split(['[', '.']).next().unwrap_or_default();
-        let at = if section.get(field).is_some() { section.at(field) } else { section.at.clone() };
-        let problem = format!("LaunchDarkly would refuse it: {}: {}", error.field, error.problem);
-        section.review.mistake(&at, problem, "mend the definition");
+        refuse(section, &error);
     }
+}
+
+fn refuse(section: &Section<'_>, error: &DefinitionError) {
+    let field = error.field.split(['[', '.']).next().unwrap_or_default();
+    let at = if section.get(field).is_some() { section.at(field) } else { section.at.clone() };
+    let problem = format!("LaunchDarkly would refuse it: {}: {}", error.field, error.problem);
+    section.review.mistake(&at, problem, "mend the definition");
 }
 
 #[cfg(test)]

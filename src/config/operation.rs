@@ -2,13 +2,17 @@
 
 use super::fields::{Role, field};
 use super::mistakes::{Review, suggestion};
-use super::raw::Scalar;
+use super::raw::{Scalar, Value};
 use super::section::Section;
 use crate::model::batch::TargetId;
+use crate::pipeline::check::verdict::is_key;
 use crate::pipeline::route::condition::Condition;
 use crate::pipeline::route::expression::{Expression, ExpressionError};
-use crate::pipeline::route::settings::Field;
+use crate::pipeline::route::settings::{Absent, Field, FieldSource};
 
+/// What can be a key.
+pub(super) const KEY: &str =
+    "use a letter or digit, then letters, digits, `.`, `_` and `-`, at most 256";
 /// The language's definition, for who wants to know more.
 const CEL: &str = "are CEL: https://github.com/google/cel-spec";
 
@@ -51,6 +55,18 @@ fn note(
 
 pub(super) fn mapped(section: &Section<'_>, name: &str, role: Role) -> Option<Field> {
     field(section.review, section.get(name)?, role)
+}
+
+/// Refuses what cannot be the key of a segment or a metric, as far as the file says it itself.
+pub(super) fn check_key(section: &Section<'_>, name: &str, field: &Field) {
+    let literal = match (&field.from, &field.absent) {
+        (FieldSource::Literal(literal), _) | (_, Absent::Default(literal)) => literal.as_str(),
+        _ => None,
+    };
+    if literal.is_some_and(|literal| !is_key(literal)) {
+        let at = section.get(name).map_or(&section.at, Value::at);
+        section.review.mistake(at, "cannot be the key of a segment or a metric", KEY);
+    }
 }
 
 pub(super) fn target(section: &Section<'_>, targets: &[String]) -> Option<(TargetId, String)> {

@@ -12,7 +12,9 @@ use super::metric;
 use super::mistakes::Review;
 use super::operation::{condition, mapped, target};
 use super::raw::{Entry, Value};
-use super::section::{Section, check_name, entries, is_key_character, items, scalar};
+use super::section::{
+    CONTEXT_KIND, Section, check_name, entries, is_context_kind, is_key_character, items, scalar,
+};
 use super::segment;
 use super::service::check_topic;
 use crate::model::change::{BeforePolicy, Format, Reading};
@@ -230,10 +232,8 @@ fn context(section: &Section<'_>) -> Vec<(String, Field)> {
         review.mistake(value.at(), "names no context kind", remedy);
     }
     for kind in kinds {
-        let is_allowed = kind.name.chars().all(is_key_character) && !kind.name.is_empty();
-        if !is_allowed || matches!(kind.name.as_str(), "kind" | "multi") {
-            let remedy = "use letters, digits, `.`, `_`, `-`; `kind` and `multi` are reserved";
-            review.mistake(&kind.at, "cannot name a context kind", remedy);
+        if !is_context_kind(&kind.name) {
+            review.mistake(&kind.at, "cannot name a context kind", CONTEXT_KIND);
         }
     }
     members(review, value, Role::ContextKey)

@@ -273,6 +273,15 @@ pub(super) fn is_key_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
+/// Whether a text can be the name of a kind of contexts.
+pub(super) fn is_context_kind(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(is_key_character) && !matches!(name, "kind" | "multi")
+}
+
+/// What can be one.
+pub(super) const CONTEXT_KIND: &str =
+    "use letters, digits, `.`, `_`, `-`; `kind` and `multi` are reserved";
+
 // === impl Size, Time ===
 
 impl fmt::Display for Size {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::fields::Role;
 use super::keys;
-use super::operation::{condition, mapped, target};
-use super::section::{Section, check_name, is_key_character, items, scalar};
+use super::operation::{KEY, check_key, condition, mapped, target};
+use super::section::{CONTEXT_KIND, Section, is_context_kind, items, scalar};
 use crate::launchdarkly::synced::{SyncedError, SyncedSegment, SyncedSpec};
 use crate::model::operation::{MemberList, SegmentCreation, SegmentKind, SegmentShape};
-use crate::pipeline::route::settings::{FieldSource, SegmentMemberSettings};
+use crate::pipeline::check::verdict::is_key;
+use crate::pipeline::route::settings::{Field, FieldSource, SegmentMemberSettings};
 
 /// How the kinds of segment are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub(super) fn member(section: &Section<'_>, targets: &[String]) -> Option<Segmen
         .choice("list", &[("included", MemberList::Included), ("excluded", MemberList::Excluded)])
         .unwrap_or(MemberList::Included);
     let exclusive = texts(section, "exclusive");
+    check_keys(section, shape.as_ref(), segment.as_ref(), &exclusive);
     check_synced(section, shape.as_ref(), list);
     let (target, target_name) = target?;
     Some(SegmentMemberSettings {
@@ -59,8 +61,10 @@ fn shape(section: &Section<'_>, fixed: bool) -> Option<SegmentShape> {
     let context_kind = section.text("context_kind").map_or_else(
         || "user".to_owned(),
         |kind| {
-            let remedy = "use letters, digits, `.`, `_`, `-`";
-            check_name(section.review, kind, is_key_character, remedy);
+            if !is_context_kind(&kind.text) {
+                let problem = "cannot name a context kind";
+                section.review.mistake(&kind.at, problem, CONTEXT_KIND);
+            }
             kind.text.clone()
         },
     );
@@ -102,6 +106,25 @@ fn synced(section: &Section<'_>) -> Option<SegmentKind> {
         client_side_id: environment?.text.clone(),
         cohort_id: synced.text("cohort_id").map(|text| text.text.clone()),
     })
+}
+
+/// Refuses keys that no segment can have. A cohort is known by its ID, which may be any text.
+fn check_keys(
+    section: &Section<'_>,
+    shape: Option<&SegmentShape>,
+    segment: Option<&Field>,
+    exclusive: &[String],
+) {
+    if shape.is_none_or(|shape| matches!(shape.kind, SegmentKind::Synced { .. })) {
+        return;
+    }
+    if let Some(segment) = segment {
+        check_key(section, "segment", segment);
+    }
+    if exclusive.iter().any(|other| !is_key(other)) {
+        let problem = "has what cannot be the key of a segment";
+        section.review.mistake(&section.at("exclusive"), problem, KEY);
+    }
 }
 
 /// Tries a synced segment with an example: what is wrong with it here is wrong with every record.

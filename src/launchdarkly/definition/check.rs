@@ -25,8 +25,7 @@ type Checked = Result<(), DefinitionError>;
 /// have.
 pub fn validate(definition: &Map<String, Value>) -> Checked {
     for (wire, value) in definition {
-        let Some(field) = Field::on_wire(wire) else { return Err(unknown(wire)) };
-        check_shape(field, value)?;
+        validate_field(wire, value)?;
     }
     let whole = Whole { definition };
     whole.need("key", "is required")?;
@@ -43,6 +42,11 @@ pub fn validate(definition: &Map<String, Value>) -> Checked {
     whole.check_percentile()?;
     whole.check_aggregation()?;
     whole.check_bounds()
+}
+
+/// Checks one field by itself: that there is such a one, and the type of its value.
+pub fn validate_field(wire: &str, value: &Value) -> Checked {
+    Field::on_wire(wire).map_or_else(|| Err(unknown(wire)), |field| check_shape(field, value))
 }
 
 /// A definition whose fields are each right by themselves.

@@ -13,7 +13,7 @@ mod tests;
 
 use serde_json::{Map, Value};
 
-pub use check::{DefinitionError, validate};
+pub use check::{DefinitionError, validate, validate_field};
 pub use difference::{Difference, PatchKind, PatchOp, difference};
 
 /// What a metric measures.
