@@ -11,6 +11,9 @@ use serde_json::{Map, Value};
 use super::batch::TargetId;
 use super::intent::{Intent, Slots, Succession};
 
+/// LaunchDarkly's field for a metric that is out of use.
+const ARCHIVED: &str = "archived";
+
 /// What must happen in order, one at a time: all changes to one segment's members, or to one metric.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LaneKey {
@@ -273,23 +276,31 @@ impl Succession for Membership {
 // === impl MetricIntent ===
 
 impl Succession for MetricIntent {
-    /// A definition says everything that its route manages; another route may manage other fields.
+    /// A definition says everything that its route manages; another route may manage other fields. A
+    /// route that archives says of each definition whether it is archived.
     fn replaces(&self, older: &Self) -> bool {
         match (self, older) {
             (Self::Upsert(new), Self::Upsert(old)) => old.keys().all(|key| new.contains_key(key)),
-            (Self::Archive, _) | (_, Self::Archive) => true,
+            (Self::Archive, Self::Upsert(other)) | (Self::Upsert(other), Self::Archive) => {
+                other.contains_key(ARCHIVED)
+            }
+            (Self::Archive, Self::Archive) => true,
         }
     }
 
     fn after(self, older: &Self) -> Self {
-        match (self, older) {
-            (Self::Upsert(new), Self::Upsert(old)) => {
-                let mut fields = old.clone();
-                fields.extend(new);
-                Self::Upsert(fields)
+        let archived = || Map::from_iter([(ARCHIVED.to_owned(), Value::Bool(true))]);
+        let (mut fields, newest) = match (self, older) {
+            (Self::Upsert(new), Self::Upsert(old)) => (old.clone(), new),
+            // Another route's definition stands beside it.
+            (Self::Upsert(new), Self::Archive) => (archived(), new),
+            (Self::Archive, Self::Upsert(old)) if !old.contains_key(ARCHIVED) => {
+                (old.clone(), archived())
             }
-            (newest, _) => newest,
-        }
+            (Self::Archive, _) => return Self::Archive,
+        };
+        fields.extend(newest);
+        Self::Upsert(fields)
     }
 }
 
@@ -363,7 +374,20 @@ mod tests {
         assert!(!other_route.replaces(&old));
         let both = upsert(&json!({ "name": "c", "tags": [], "description": "d" }));
         assert_eq!(other_route.after(&old), both);
-        assert!(MetricIntent::Archive.replaces(&old) && old.replaces(&MetricIntent::Archive));
-        assert_eq!(old.clone().after(&MetricIntent::Archive), old);
+    }
+
+    #[test]
+    fn a_route_that_archives_loses_nothing_of_another_one() {
+        // Its own rows come and go.
+        let own = upsert(&json!({ "name": "a", "archived": false }));
+        assert!(MetricIntent::Archive.replaces(&own) && own.replaces(&MetricIntent::Archive));
+        assert_eq!(own.clone().after(&MetricIntent::Archive), own);
+        assert_eq!(MetricIntent::Archive.after(&own), MetricIntent::Archive);
+        // Another route does not say whether the metric is archived.
+        let other = upsert(&json!({ "name": "b" }));
+        assert!(!MetricIntent::Archive.replaces(&other) && !other.replaces(&MetricIntent::Archive));
+        let both = upsert(&json!({ "name": "b", "archived": true }));
+        assert_eq!(other.clone().after(&MetricIntent::Archive), both);
+        assert_eq!(MetricIntent::Archive.after(&other), both);
     }
 }
