@@ -14,6 +14,18 @@ use crate::support::service::{Service, orders_config};
 use crate::support::wait::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// LaunchDarkly's fields of a metric, and the columns that they are mapped from.
+const DEFINITION: [(&str, &str); 9] = [
+    ("key", "key"),
+    ("kind", "kind"),
+    ("name", "name"),
+    ("eventKey", "event_key"),
+    ("isNumeric", "is_numeric"),
+    ("unit", "unit"),
+    ("successCriteria", "success_criteria"),
+    ("analysisUnits", "randomization_units"),
+    ("archived", "archived"),
+];
 const TABLES: [&str; 3] = ["memberships", "metrics", "orders"];
 
 fn config(bootstrap: &str, prefix: &str, url: &str) -> String {
@@ -139,20 +151,18 @@ async fn what_postgresql_ended_with_is_what_launchdarkly_ends_with() {
         .await;
     }
     let metrics = state["metrics"].as_array().unwrap();
-    let revenue = metrics.iter().find(|row| row["key"] == "revenue").unwrap();
-    eventually(PATIENCE, "the revenue metric", async || {
-        let found = sandbox.look("/sandbox/metrics/storefront/revenue").await.ok_or("none")?;
-        let found = &found["definition"];
-        let pairs = [
-            ("name", "name"),
-            ("unit", "unit"),
-            ("archived", "archived"),
-            ("eventKey", "event_key"),
-        ];
-        let differs = pairs.iter().find(|(theirs, ours)| found[*theirs] != revenue[*ours]);
-        differs.map_or(Ok(()), |differs| Err(format!("{differs:?}: {found}")))
-    })
-    .await;
+    let custom: Vec<_> = metrics.iter().filter(|row| row["kind"] == "custom").collect();
+    assert!(!custom.is_empty());
+    for row in custom {
+        eventually(PATIENCE, "the metric", async || {
+            let path = format!("/sandbox/metrics/storefront/{}", text(&row["key"]));
+            let found = sandbox.look(&path).await.ok_or("none")?;
+            let found = &found["definition"];
+            let differs = DEFINITION.iter().find(|(theirs, ours)| found[*theirs] != row[*ours]);
+            differs.map_or(Ok(()), |differs| Err(format!("{differs:?}: {found}")))
+        })
+        .await;
+    }
     eventually(PATIENCE, "the orders", async || {
         let counted = sandbox.count("events_counted").await;
         if counted == placed { Ok(()) } else { Err(format!("{counted} of {placed}")) }
