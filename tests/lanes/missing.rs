@@ -187,3 +187,26 @@ fn one_route_that_may_create_the_segment_makes_it_for_all() {
     rig.drain();
     assert!(is_member(&house, "vips") && rig.refusals.is_empty());
 }
+
+#[test]
+fn who_is_to_leave_a_segment_that_nobody_made_has_left_it() {
+    let house = House::new();
+    let exclusive = ", exclusive: [s-1, s-2, never-made]";
+    let mut rig = Rig::lazy(&house, &config(&house, "$.row.s", exclusive));
+    for key in ["s-1", "s-2"] {
+        let body = json!({ "key": key, "name": key, "unbounded": true });
+        house.runtime.block_on(house.sandbox.create("segments/p/production", &body));
+    }
+    rig.record(0, &row("s-1"));
+    rig.drain();
+    rig.record(0, &row("s-2"));
+    rig.drain();
+    assert!(!is_member(&house, "s-1") && is_member(&house, "s-2"));
+    assert!(rig.refusals.is_empty(), "{:?}", rig.refusals);
+    // Who is to be in it is still told.
+    rig.record(0, &row("never-made"));
+    rig.drain();
+    let [refusal] = &rig.refusals[..] else { panic!("{:?}", rig.refusals) };
+    assert_eq!(refusal.reason, RefusalReason::SegmentMissing);
+    assert!(!is_member(&house, "s-2"));
+}

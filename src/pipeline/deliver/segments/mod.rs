@@ -24,6 +24,7 @@ use crate::launchdarkly::members::MemberChanges;
 use crate::launchdarkly::segments::{MemberWrite, SegmentKind as Found, SegmentsClient};
 use crate::model::intent::Slots;
 use crate::model::operation::{SegmentBatch, SegmentKind};
+use crate::model::outcome::RefusalReason;
 use crate::model::progress::Settlement;
 use crate::resilience::retry::RetryPauses;
 
@@ -226,12 +227,18 @@ impl SegmentLanes {
         Ok(true)
     }
 
-    /// Dead-letters the members of a write. Of a member's records only those are that no newer one
+    /// Dead-letters the members of a write, but for those who are to leave a segment that is not
+    /// there. Of a member's records only those are that no newer one
     /// replaced: replaying them gives the right end.
     fn refuse(&self, work: &mut Work, write: &MemberWrite, refused: &Refused) {
         let reason = refused.reason_of_member();
         for (member, intent) in write.changes().members() {
             let Some(open) = work.open.remove(member) else { continue };
+            if reason == RefusalReason::SegmentMissing && !open.wanted().is_in() {
+                // Nobody is in a segment that does not exist.
+                work.accepted.extend(open.into_slots().all());
+                continue;
+            }
             let Slots { standing, mut replaced } = open.into_slots();
             work.accepted.append(&mut replaced);
             let segment = &*work.batch.segment;
