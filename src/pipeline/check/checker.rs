@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::announced::Announced;
 use super::event::Written;
 use super::explain;
-use super::verdict::{Event, Verdict, is_key, of_event, of_segment, segment_key};
+use super::verdict::{Event, Verdict, is_key, of_change, of_event, segment_key};
 use crate::model::batch::TargetId;
 use crate::model::claim::{CheckPolicy, Claim, Presence};
 use crate::model::knowledge::{Knowledge, Question};
@@ -293,9 +293,8 @@ impl Checker {
                 explain::event(event, reason, known)
             }
             (Claim::Segment { shape, .. }, Made::Operations(operations)) => {
-                let mistaken = segment_changes(operations).find(|change| {
-                    of_segment(&change.segment, shape, known) == Verdict::Mistaken(reason)
-                });
+                let mistaken = segment_changes(operations)
+                    .find(|change| of_change(change, known) == Verdict::Mistaken(reason));
                 let Some(SegmentChange { segment, .. }) = mistaken else { return String::new() };
                 let found = known.segments.get(&*segment_key(segment, shape));
                 let found = found.and_then(Option::as_ref);
@@ -322,10 +321,10 @@ fn judged(check: &RouteCheck, made: Made<'_>, known: &Knowledge) -> (Verdict, bo
             let has_value = written.has_value();
             (of_event(Event { key: &written.key, context_kinds, has_value }, known), false)
         }
-        (Claim::Segment { shape, .. }, Made::Operations(operations)) => {
+        (Claim::Segment { .. }, Made::Operations(operations)) => {
             let changes = segment_changes(operations);
             // A change may leave other segments than the route's own, so it is looked at each time.
-            (gravest(changes.map(|change| of_segment(&change.segment, shape, known))), false)
+            (gravest(changes.map(|change| of_change(change, known))), false)
         }
         (_, Made::Operations(operations)) => {
             let invalid = metric_changes(operations).any(|change| !is_key(&change.key));

@@ -333,6 +333,12 @@ fn a_segment_that_a_record_names_is_looked_for_once_and_then_known() {
     let decision = checker.judge(0, Made::Operations(&made), now, Patience::Some);
     let detail = "there is no segment `vip`".to_owned();
     assert_eq!(decision, Decision::Refuse { reason: RefusalReason::SegmentMissing, detail });
+    let mut left = joins("vip", &shape);
+    if let Operation::Segment(change) = &mut left {
+        change.membership = Membership::OutOf(MemberList::Included);
+    }
+    let decision = checker.judge(0, Made::Operations(&[left]), now, Patience::Some);
+    assert_eq!(decision, Decision::Pass, "nobody is in a segment that is not there");
     // What can be no key needs no reading.
     let made = [joins("no key", &shape)];
     checker.learn(TargetId(0), Arc::default());

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::model::knowledge::{Knowledge, MetricFacts, SegmentFacts};
-use crate::model::operation::{SegmentKind, SegmentShape};
+use crate::model::operation::{SegmentChange, SegmentKind, SegmentShape};
 use crate::model::outcome::RefusalReason;
 
 /// LaunchDarkly states no limit; its own Terraform provider allows no more for any key.
@@ -63,6 +63,18 @@ pub fn of_metric(event: Event<'_>, metric: &MetricFacts) -> Option<RefusalReason
 fn nearness(miss: RefusalReason) -> usize {
     let order = [RefusalReason::AnalysisUnitMissing, RefusalReason::ValueMissing];
     order.iter().position(|reason| *reason == miss).map_or(0, |position| position + 1)
+}
+
+/// Whether a change of a member has the effect that it should have. Nobody has to leave a segment that
+/// is not there, unless the configuration says that it should be.
+pub fn of_change(change: &SegmentChange, knowledge: &Knowledge) -> Verdict {
+    let SegmentChange { segment, shape, membership, .. } = change;
+    match of_segment(segment, shape, knowledge) {
+        Verdict::Mistaken(RefusalReason::SegmentMissing) if !membership.is_in() && !shape.fixed => {
+            Verdict::Counts
+        }
+        verdict => verdict,
+    }
 }
 
 /// Whether a segment is there in the shape that its members are written in.
