@@ -132,7 +132,7 @@ mod tests {
         let stale = entry(3);
         stale.fence.fall();
         for entry in [newer, stale] {
-            committer.commit(vec![entry.clone()]);
+            assert!(committer.commit(vec![entry.clone()]));
             let confirmation = committer.next_confirmation(Duration::from_secs(20)).unwrap();
             assert_eq!(confirmation.entries, [entry], "M2");
             assert!(confirmation.result.is_ok(), "{:?}", confirmation.result);
