@@ -49,10 +49,12 @@ pub enum Settlement {
 }
 
 /// What is to be written to Kafka for one partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CommitEntry {
     pub partition: Partition,
     pub epoch: Epoch,
+    /// Once it has fallen, writing this would put an old journal over a newer one.
+    pub fence: Fence,
     pub next: NextOffset,
     /// The batches that may have been sent from `next` on, as text.
     pub journal: String,
@@ -86,6 +88,20 @@ impl Fence {
         self.0.cancelled().await;
     }
 }
+
+// === impl CommitEntry ===
+
+impl PartialEq for CommitEntry {
+    /// The fence follows from partition and epoch.
+    fn eq(&self, other: &Self) -> bool {
+        let progress = |entry: &Self| (entry.epoch, entry.next, entry.cuts);
+        self.partition == other.partition
+            && progress(self) == progress(other)
+            && self.journal == other.journal
+    }
+}
+
+impl Eq for CommitEntry {}
 
 // === impl Slot ===
 

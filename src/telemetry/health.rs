@@ -14,10 +14,19 @@ use super::clock;
 /// The consumer thread turns at least every 100 ms; 30 s without a turn means it is stuck.
 const HEARTBEAT_LIMIT_MS: i64 = 30_000;
 
+/// Without a turn for this long the whole process may have been stopped: a suspended machine, a frozen
+/// container. Longer than anything the consumer thread waits for.
+const STANDSTILL_MS: i64 = 4_000;
+/// What the Kafka client takes to find out, after a standstill, that the group has gone on without us:
+/// it looks at its session every second, and asks the coordinator.
+const REORIENTATION_MS: i64 = 2_500;
+
 /// What the parts report and the admin address shows.
 #[derive(Debug, Default)]
 pub struct Health {
     heartbeat_ms: AtomicI64,
+    /// When the consumer thread last turned after a standstill.
+    resumed_ms: AtomicI64,
     /// Reasons not to be ready, by the part that gives them.
     faults: Mutex<BTreeMap<String, String>>,
 }
@@ -33,7 +42,32 @@ pub struct HealthReport {
 impl Health {
     /// Reports that the consumer thread has turned once more.
     pub fn beat(&self) {
-        self.heartbeat_ms.store(clock::now_ms(), Ordering::Relaxed);
+        self.beat_at(clock::now_ms());
+    }
+
+    fn beat_at(&self, now_ms: i64) {
+        let before = self.heartbeat_ms.swap(now_ms, Ordering::SeqCst);
+        if before > 0 && now_ms - before > STANDSTILL_MS {
+            self.resumed_ms.store(now_ms, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the process stands still, or did so a moment ago: others may have taken over what it
+    /// holds, and it does not know yet.
+    pub fn has_stood_still(&self) -> bool {
+        self.has_stood_still_at(clock::now_ms())
+    }
+
+    fn has_stood_still_at(&self, now_ms: i64) -> bool {
+        let within = |at: &AtomicI64, limit| {
+            let at = at.load(Ordering::SeqCst);
+            at > 0 && now_ms - at <= limit
+        };
+        // Before the first turn there is nothing to take over.
+        let turned = self.heartbeat_ms.load(Ordering::SeqCst) > 0;
+        turned
+            && (!within(&self.heartbeat_ms, STANDSTILL_MS)
+                || within(&self.resumed_ms, REORIENTATION_MS))
     }
 
     /// Reports that a part cannot do its work. Gives whether that is news.
@@ -66,6 +100,28 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_standstill_is_noticed_from_either_side_and_passes() {
+        let health = Health::default();
+        assert!(!health.has_stood_still_at(1_000_000), "nothing has turned yet");
+        for turn in 0..50 {
+            health.beat_at(1_000 + turn * 100);
+            assert!(!health.has_stood_still_at(1_000 + turn * 100 + 99));
+        }
+        let last = 1_000 + 49 * 100;
+        assert!(!health.has_stood_still_at(last + STANDSTILL_MS));
+        assert!(health.has_stood_still_at(last + STANDSTILL_MS + 1), "before the next turn");
+        let resumed = last + 60_000;
+        health.beat_at(resumed);
+        assert!(health.has_stood_still_at(resumed), "and right after it");
+        for turn in 1..=25 {
+            health.beat_at(resumed + turn * 100);
+            assert!(health.has_stood_still_at(resumed + turn * 100));
+        }
+        health.beat_at(resumed + 2_600);
+        assert!(!health.has_stood_still_at(resumed + 2_600));
+    }
 
     #[test]
     fn readiness_names_every_fault_until_it_heals() {

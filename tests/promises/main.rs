@@ -14,6 +14,7 @@ mod p2_batches;
 mod p2_dead_letters;
 mod p2_gaps;
 mod p2_kafka_faults;
+mod p2_members;
 mod p2_nothing_lost;
 mod p2_offsets;
 mod p2_rebalance;

@@ -1,6 +1,6 @@
 //! A sandbox of its own for each test, looked at over HTTP as a person would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ldsink::sandbox::{DEFAULT_TOKEN, Sandbox, Settings};
 use serde_json::{Value, json};
@@ -116,12 +116,16 @@ impl LaunchDarkly {
 
     /// Every request in order, as the journal tells it.
     pub(crate) async fn requests(&self) -> Vec<Value> {
-        self.pages("/sandbox/requests", "requests").await
+        self.pages("/sandbox/requests?", "requests").await
     }
 
     /// Every accepted event, in order of acceptance.
     pub(crate) async fn events(&self) -> Vec<AcceptedEvent> {
-        let events = self.pages("/sandbox/events", "events").await;
+        self.events_at("/sandbox/events?").await
+    }
+
+    async fn events_at(&self, path: &str) -> Vec<AcceptedEvent> {
+        let events = self.pages(path, "events").await;
         events
             .into_iter()
             .map(|mut entry| AcceptedEvent {
@@ -137,7 +141,7 @@ impl LaunchDarkly {
     async fn pages(&self, path: &str, list: &str) -> Vec<Value> {
         let (mut all, mut from) = (Vec::new(), 1);
         loop {
-            let mut page = self.get(&format!("{path}?from={from}&limit=50000")).await;
+            let mut page = self.get(&format!("{path}from={from}&limit=50000")).await;
             let more = page["more"].as_bool().unwrap();
             from = page["next"].as_u64().unwrap();
             let Value::Array(items) = page[list].take() else { panic!("{path}: no {list}") };
@@ -150,13 +154,38 @@ impl LaunchDarkly {
 
     /// How often each identity (`data.id`) counts.
     pub(crate) async fn counted(&self) -> BTreeMap<String, u64> {
-        let mut counted = BTreeMap::new();
-        for accepted in self.events().await {
-            let id = accepted.event["data"]["id"].as_str().unwrap().to_owned();
-            *counted.entry(id).or_default() += u64::from(accepted.counts);
-        }
-        counted
+        by_identity(self.events().await)
     }
+
+    /// The same for one environment.
+    pub(crate) async fn counted_in(&self, environment: &str) -> BTreeMap<String, u64> {
+        by_identity(self.events_at(&format!("/sandbox/events?environment={environment}&")).await)
+    }
+
+    /// Requests that came again although an earlier one of the same payload ID had been answered.
+    pub(crate) async fn needless_repeats(&self) -> Vec<Value> {
+        let mut answered = BTreeSet::new();
+        let mut needless = Vec::new();
+        for request in self.requests().await {
+            let Some(id) = request["payload_id"].as_str() else { continue };
+            let accepted = request["status"].as_u64().is_some_and(|code| code < 300);
+            if request["repeated"] == true && answered.contains(id) {
+                needless.push(request);
+            } else if accepted {
+                answered.insert(id.to_owned());
+            }
+        }
+        needless
+    }
+}
+
+fn by_identity(events: Vec<AcceptedEvent>) -> BTreeMap<String, u64> {
+    let mut counted = BTreeMap::new();
+    for accepted in events {
+        let id = accepted.event["data"]["id"].as_str().unwrap().to_owned();
+        *counted.entry(id).or_default() += u64::from(accepted.counts);
+    }
+    counted
 }
 
 impl Drop for LaunchDarkly {

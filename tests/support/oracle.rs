@@ -5,11 +5,21 @@
 //! dead-letter topic; it never asks the service.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Display, Formatter};
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use super::kafka::{KafkaCluster, StoredRecord};
 use super::launchdarkly::LaunchDarkly;
 use super::wait::eventually;
+
+/// How produced and counted identities compare.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) lost: Vec<String>,
+    pub(crate) counted_twice: Vec<String>,
+    pub(crate) unexpected: Vec<String>,
+}
 
 /// What must become of the produced records.
 #[derive(Debug, Default, Clone)]
@@ -35,21 +45,8 @@ impl Expected {
 
     /// The demand without the wait.
     pub(crate) async fn account(&self, sandbox: &LaunchDarkly) {
-        let counted = sandbox.counted().await;
-        let lost: Vec<_> =
-            self.delivered.iter().filter(|id| counted.get(*id).is_none_or(|n| *n == 0)).collect();
-        let twice: Vec<_> = counted.iter().filter(|(_, times)| **times > 1).collect();
-        let strange: Vec<_> = counted.keys().filter(|id| !self.delivered.contains(*id)).collect();
-        assert!(
-            lost.is_empty() && twice.is_empty() && strange.is_empty(),
-            "lost {} {:?}, counted twice {} {:?}, unexpected {} {:?}",
-            lost.len(),
-            lost.iter().take(5).collect::<Vec<_>>(),
-            twice.len(),
-            twice.iter().take(5).collect::<Vec<_>>(),
-            strange.len(),
-            strange.iter().take(5).collect::<Vec<_>>(),
-        );
+        let account = Account::of(&self.delivered, &sandbox.counted().await);
+        assert!(account.is_clean(), "{account}");
         assert_eq!(sandbox.count("payload_id_conflicts").await, 0, "an ID was used for two bodies");
         assert_eq!(sandbox.count("taken_without_payload_id").await, 0);
     }
@@ -81,6 +78,43 @@ impl Expected {
             self.dead.iter().map(|(place, reason)| (*place, (*reason).to_owned())).collect();
         assert_eq!(unique, expected);
         letters
+    }
+}
+
+// === impl Account ===
+
+impl Account {
+    pub(crate) fn of(produced: &BTreeSet<String>, counted: &BTreeMap<String, u64>) -> Self {
+        let missing = |id: &&String| counted.get(*id).is_none_or(|times| *times == 0);
+        let twice = counted.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id);
+        Self {
+            lost: produced.iter().filter(missing).cloned().collect(),
+            counted_twice: twice.cloned().collect(),
+            unexpected: counted.keys().filter(|id| !produced.contains(*id)).cloned().collect(),
+        }
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl AddAssign for Account {
+    fn add_assign(&mut self, other: Self) {
+        self.lost.extend(other.lost);
+        self.counted_twice.extend(other.counted_twice);
+        self.unexpected.extend(other.unexpected);
+    }
+}
+
+impl Display for Account {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let Self { lost, counted_twice, unexpected } = self;
+        let parts = [("lost", lost), ("counted twice", counted_twice), ("unexpected", unexpected)];
+        for (what, ids) in parts {
+            write!(f, "{what} {} {:?} ", ids.len(), ids.iter().take(5).collect::<Vec<_>>())?;
+        }
+        Ok(())
     }
 }
 

@@ -169,8 +169,22 @@ impl Service {
 
     /// Sends SIGTERM without waiting.
     pub(crate) async fn terminate(&self) {
+        self.signal("-TERM").await;
+    }
+
+    /// Stops it in its tracks, as a machine that is suspended or out of memory does.
+    pub(crate) async fn freeze(&self) {
+        self.signal("-STOP").await;
+    }
+
+    /// Lets it go on as if nothing had happened.
+    pub(crate) async fn thaw(&self) {
+        self.signal("-CONT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
         let pid = self.child.id().expect("it is running").to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+        let sent = Command::new("kill").args([signal, &pid]).status().await.unwrap();
         assert!(sent.success());
     }
 

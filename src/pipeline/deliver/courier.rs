@@ -33,6 +33,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// The `result` label of a request that was accepted; the others are the error classes.
 const ACCEPTED: &str = "accepted";
+/// Between two looks at whether the process stands still.
+const STANDSTILL_STEP: Duration = Duration::from_millis(100);
 /// Failures in a row after which readiness shows them; fewer are everyday noise.
 const UNREADY_AFTER: u32 = 5;
 
@@ -232,6 +234,10 @@ impl Courier {
         // Held until the answer is judged: a probe must halt or resume before the next one starts.
         let pass = self.gate.pass().await;
         self.quota.admit().await;
+        // Whoever has taken over meanwhile may have written what is newer; our fence falls then.
+        while self.reports.health.has_stood_still() {
+            tokio::time::sleep(STANDSTILL_STEP).await;
+        }
         let started = Instant::now();
         let answer = request().await;
         self.count(&answer, started.elapsed());

@@ -414,8 +414,8 @@ impl PartitionPath {
         if self.confirmed.as_ref().is_some_and(|(n, j)| (*n, j) == (next, &journal)) {
             return None;
         }
-        let (partition, epoch) = (self.id.clone(), self.epoch);
-        Some(CommitEntry { partition, epoch, next, journal, cuts })
+        let (partition, epoch, fence) = (self.id.clone(), self.epoch, self.fence.clone());
+        Some(CommitEntry { partition, epoch, fence, next, journal, cuts })
     }
 
     /// Kafka has it; what waited for it goes.

@@ -40,6 +40,12 @@ impl PartitionPath {
                 Place::Done => {
                     open.discard();
                     self.recovered.skipped += 1;
+                    // What another mapping cut before may be collected still; a batch that went on
+                    // behind this would overlap it.
+                    let cut = open.cut();
+                    if let Some(cut) = cut {
+                        self.hand_over(cut, false, released);
+                    }
                 }
                 Place::Planned(edges) => {
                     if open.held().is_none() {

@@ -276,11 +276,13 @@ async fn settlements_and_commits_of_an_earlier_assignment_change_nothing() {
     let old_entry = CommitEntry {
         partition: old.partition.clone(),
         epoch: old.epoch,
+        fence: old.fence.clone(),
         next: NextOffset(6),
         journal: String::new(),
         cuts: 9,
     };
     rig.path.revoked(&zero());
+    assert!(old_entry.fence.has_fallen(), "it must not be written any more");
     rig.assign(&zero());
     rig.row(5, 1, now);
     rig.flush(&zero(), now);

@@ -7,12 +7,16 @@
 use std::time::Duration;
 
 use rdkafka::consumer::{Consumer, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Confirmation;
 use super::consumer::RebalanceEvent;
-use super::{ASSIGNMENT, Intake, Source, SourceError, Stop, Stopped, committed, list_of};
+use super::farewell::Farewell;
+use super::{
+    ASSIGNMENT, CONNECTION, Intake, Source, SourceError, Stop, Stopped, committed, list_of,
+};
 use crate::model::record::Partition;
 use crate::runtime::failpoint::{self, Failpoint};
 
@@ -22,9 +26,11 @@ const DRAIN_STEP: Duration = Duration::from_millis(20);
 const LAST_COMMIT: Duration = Duration::from_secs(3);
 /// Between attempts at the last commit.
 const COMMIT_RETRY: Duration = Duration::from_millis(100);
-/// Time for leaving: a commit under way and closing the consumer. With Kafka gone they would block
-/// for a minute, and an orchestrator waits for half of that.
+/// The least time for leaving: a commit under way and closing the consumer. With Kafka gone they
+/// would block for a minute, and an orchestrator waits for half of that.
 const LEAVE: Duration = Duration::from_secs(5);
+/// Between two looks at whether there is still time for leaving.
+const LEAVE_STEP: Duration = Duration::from_millis(50);
 
 impl<I: Intake> Source<I> {
     pub(super) fn rebalance(
@@ -42,6 +48,7 @@ impl<I: Intake> Source<I> {
 
     fn assign(&mut self, partitions: Vec<Partition>, stop: &Stop) -> Result<(), SourceError> {
         tracing::info!(partitions = partitions.len(), "partitions assigned");
+        self.expelled = false;
         self.reports.metrics.rebalances.with_label_values(&["assigned"]).inc();
         let consumer = &self.consumer;
         let stopped = || stop.requested.is_cancelled() || stop.immediate.is_cancelled();
@@ -69,7 +76,7 @@ impl<I: Intake> Source<I> {
     }
 
     fn revoke(&mut self, partitions: &[Partition], immediate: &CancellationToken) {
-        let lost = self.consumer.assignment_lost();
+        let lost = self.consumer.assignment_lost() || self.expelled;
         let kind = if lost { "lost" } else { "revoked" };
         tracing::info!(partitions = partitions.len(), lost, "partitions revoked");
         self.reports.metrics.rebalances.with_label_values(&[kind]).inc();
@@ -112,7 +119,7 @@ impl<I: Intake> Source<I> {
         }
         let drained = self.intake.is_drained(partitions);
         let committed = self.commit_now(partitions, deadline + LAST_COMMIT);
-        if drained && committed {
+        if drained && committed && !self.expelled {
             return Stopped::Clean;
         }
         self.reports.metrics.drain_timeouts.inc();
@@ -166,26 +173,40 @@ impl<I: Intake> Source<I> {
         }
     }
 
-    /// Leaves the group and closes the consumer. Gives whether that came to its end.
-    pub(super) fn leave(self) -> bool {
-        self.consumer.context().close();
-        // Cooperative assignments refuse a plain `unassign`; closing takes them back anyway.
-        let cooperative =
-            matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
-        if !cooperative && let Err(error) = self.consumer.unassign() {
-            tracing::debug!(%error, "nothing to unassign");
+    /// Gives everything up at once when Kafka says that we are no member any more; the client tells
+    /// only later, and not at all in a drain.
+    pub(super) fn note_expulsion(&mut self, error: &KafkaError) {
+        let expelled = matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::FencedMemberEpoch)
+        );
+        if expelled && !self.expelled {
+            tracing::warn!("the group has gone on without this member; it begins anew");
+            self.expelled = true;
+            self.intake.revoked(&self.assigned);
         }
-        let Self { consumer, committer, .. } = self;
+    }
+
+    /// Leaves the group and closes the consumer. Gives whether that came to its end by `deadline`.
+    pub(super) fn leave(self, deadline: Instant, immediate: &CancellationToken) -> bool {
+        let is_reachable = !self.reports.health.ready().reasons.contains_key(CONNECTION);
+        let Self { consumer, committer, is_static, topic, .. } = self;
+        let farewell = Farewell { consumer, topic, leaves: is_reachable && !is_static };
         // A commit under way shares the consumer, so closing waits for it, elsewhere.
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             committer.stop();
-            drop(consumer);
+            farewell.say();
             if tell.send(()).is_err() {
                 tracing::debug!("left the consumer group after all");
             }
         });
-        let left = told.recv_timeout(LEAVE).is_ok();
+        let least = Instant::now() + LEAVE;
+        let is_time = |now| now < least || (now < deadline && !immediate.is_cancelled());
+        let mut left = false;
+        while !left && is_time(Instant::now()) {
+            left = told.recv_timeout(LEAVE_STEP).is_ok();
+        }
         if left {
             tracing::info!("left the consumer group");
         } else {

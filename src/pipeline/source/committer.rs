@@ -6,6 +6,8 @@
 //! # Invariants
 //! - M1: commits are written in the order they were asked for.
 //! - M2: every commit asked for is confirmed once, unless the thread was stopped.
+//! - M3: what waited here while its partition was given up is not written: Kafka takes it from any
+//!   member of the group, and it would hide what the next owner has written since.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -77,14 +79,66 @@ impl Committer {
 
 fn write(consumer: &BaseConsumer<Context>, entries: &[CommitEntry]) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::with_capacity(entries.len());
-    for CommitEntry { partition, next, journal, .. } in entries {
+    let ours = entries.iter().filter(|entry| !entry.fence.has_fallen());
+    for CommitEntry { partition, next, journal, .. } in ours {
         let mut element = list.add_partition(&partition.topic, partition.number);
         element.set_offset(Offset::Offset(next.0))?;
         element.set_metadata(journal);
+    }
+    if list.count() == 0 {
+        return Ok(());
     }
     match consumer.commit(&list, CommitMode::Sync) {
         // Nothing new to Kafka.
         Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::super::{Reports, committed, consumer};
+    use super::*;
+    use crate::kafka::settings::KafkaSettings;
+    use crate::model::progress::{Epoch, Fence, NextOffset};
+    use crate::model::record::Partition;
+    use crate::telemetry::metrics::Metrics;
+
+    #[test]
+    fn what_was_given_up_meanwhile_is_not_written_m3() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", 1, 1).unwrap();
+        let settings = KafkaSettings {
+            bootstrap_servers: cluster.bootstrap_servers(),
+            group_id: "g".to_owned(),
+            properties: Vec::new(),
+            startup_timeout: Duration::from_secs(10),
+        };
+        let reports = Reports { health: Arc::default(), metrics: Metrics::new().unwrap() };
+        let consumer = Arc::new(consumer::create(&settings, &reports).unwrap());
+        let partition = Partition::new("t", 0);
+        let entry = |next| CommitEntry {
+            partition: partition.clone(),
+            epoch: Epoch(1),
+            fence: Fence::default(),
+            next: NextOffset(next),
+            journal: String::new(),
+            cuts: 0,
+        };
+        let committer = Committer::start(Arc::clone(&consumer));
+        let newer = entry(7);
+        let stale = entry(3);
+        stale.fence.fall();
+        for entry in [newer, stale] {
+            assert!(committer.commit(vec![entry.clone()]));
+            let confirmation = committer.next_confirmation(Duration::from_secs(20)).unwrap();
+            assert_eq!(confirmation.entries, [entry], "M2");
+            assert!(confirmation.result.is_ok(), "{:?}", confirmation.result);
+        }
+        let found = committed::read(&consumer, &[partition], || false, || {}).unwrap();
+        assert_eq!(found[0].next, Some(NextOffset(7)));
+        committer.stop();
     }
 }

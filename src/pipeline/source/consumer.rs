@@ -33,7 +33,7 @@ pub(super) struct Context {
     log: KafkaLog,
     reports: Reports,
     events: Mutex<VecDeque<RebalanceEvent>>,
-    /// Once the loop has ended, revocations are carried out on the spot: closing waits for them.
+    /// Once the loop has ended, rebalances are carried out on the spot: leaving waits for them.
     closing: AtomicBool,
 }
 
@@ -187,12 +187,15 @@ impl ConsumerContext for Context {
         list: &mut TopicPartitionList,
     ) {
         if self.closing.load(Ordering::SeqCst) {
+            let assigned = err == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
             let result = match consumer.rebalance_protocol() {
+                // It has to be answered before it can be given up; what is read of it is dropped.
+                RebalanceProtocol::Cooperative if assigned => consumer.incremental_assign(list),
                 RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
                 RebalanceProtocol::Eager | RebalanceProtocol::None => consumer.unassign(),
             };
             if let Err(error) = result {
-                tracing::debug!(%error, "unassigning while closing");
+                tracing::debug!(%error, "a rebalance while closing");
             }
             return;
         }

@@ -19,6 +19,7 @@ mod committed;
 mod committer;
 mod consumer;
 mod error;
+mod farewell;
 
 use std::time::Duration;
 
@@ -49,6 +50,9 @@ const RECORDS_PER_TURN: u32 = 64;
 /// Parts in `/ready`: whether brokers answer, and whether the group has given us our share.
 const CONNECTION: &str = "kafka";
 const ASSIGNMENT: &str = "assignment";
+
+/// The property that names a static member.
+const STATIC_MEMBER: &str = "group.instance.id";
 
 /// The `result` label of commits.
 const CONFIRMED: &str = "confirmed";
@@ -131,6 +135,11 @@ pub struct Source<I> {
     assigned: Vec<Partition>,
     paused: Vec<Partition>,
     drain_deadline: Duration,
+    /// Kafka has refused a commit because we are no member any more.
+    expelled: bool,
+    is_static: bool,
+    /// One that is subscribed.
+    topic: String,
     reports: Reports,
 }
 
@@ -154,19 +163,41 @@ impl<I: Intake> Source<I> {
             reports.metrics.commits.with_label_values(&[result]);
         }
         reports.health.fault(ASSIGNMENT, "waiting for the group to assign partitions");
-        Ok(Self { consumer, committer, intake, assigned, paused, drain_deadline, reports })
+        Ok(Self {
+            consumer,
+            committer,
+            intake,
+            assigned,
+            paused,
+            drain_deadline,
+            expelled: false,
+            is_static: settings.properties.iter().any(|(name, _)| name == STATIC_MEMBER),
+            topic: topics.first().map_or(String::new(), |topic| (*topic).to_owned()),
+            reports,
+        })
     }
 
     /// Runs until told to stop or until Kafka refuses us for good.
     pub fn run(mut self, stop: &Stop) -> Result<Stopped, SourceError> {
         let ended = self.run_loop(stop);
+        let deadline = Instant::now() + self.drain_deadline;
         let stopped = if stop.immediate.is_cancelled() {
+            Stopped::Unfinished
+        } else if self.has_lost(&ended) {
+            // Somebody else has our partitions, or our name, and what waits is theirs: whoever
+            // drained now would write over what they write (S3).
+            self.intake.revoked(&self.assigned);
             Stopped::Unfinished
         } else {
             self.drain(&self.assigned.clone(), &stop.immediate)
         };
-        let left = self.leave();
+        let left = self.leave(deadline, &stop.immediate);
         ended.map(|()| if left { stopped } else { Stopped::Unfinished })
+    }
+
+    fn has_lost(&self, ended: &Result<(), SourceError>) -> bool {
+        let failed = matches!(ended, Err(SourceError::Fatal(_)));
+        failed || self.expelled || self.consumer.assignment_lost()
     }
 
     fn run_loop(&mut self, stop: &Stop) -> Result<(), SourceError> {
@@ -246,6 +277,9 @@ impl<I: Intake> Source<I> {
             self.reports.note_connection();
         }
         self.intake.committed(entries, result.is_ok(), now);
+        if let Err(error) = result {
+            self.note_expulsion(error);
+        }
     }
 
     fn pause(&mut self, partitions: Vec<Partition>) {
