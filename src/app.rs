@@ -36,7 +36,8 @@ use crate::pipeline::deliver::knowledge::KnowledgeReader;
 use crate::pipeline::deliver::ordered::OrderedLanes;
 use crate::pipeline::deliver::segments::{self, SegmentLanes};
 use crate::pipeline::path::{KnowledgeLinks, Outlets, Path, wanted};
-use crate::pipeline::settings::DeliverySettings;
+use crate::pipeline::route::Router;
+use crate::pipeline::settings::{DeliverySettings, PipelineSettings};
 use crate::pipeline::source::{Reports, Source, SourceError, Stop, Stopped};
 use crate::resilience::quota::RequestQuota;
 use crate::runtime::shutdown::Shutdown;
@@ -192,8 +193,12 @@ impl Running {
             health: Arc::clone(&self.reports.health),
             metrics: self.reports.metrics.clone(),
         };
-        let topic = self.config.pipeline.dead_letter.topic.clone();
-        let stage = DeadLetters::new(&self.config.kafka, topic, reports, self.abandoned.clone())?;
+        let PipelineSettings { routes, dead_letter, .. } = &self.config.pipeline;
+        let (topic, router) = (dead_letter.topic.clone(), Router::new(routes));
+        let mapping = move |topic: &str| router.topic(topic).map(|routes| routes.mapping());
+        let abandoned = self.abandoned.clone();
+        let stage =
+            DeadLetters::new(&self.config.kafka, topic, Box::new(mapping), reports, abandoned)?;
         self.tasks.spawn("dead_letters", Arc::new(stage).run(incoming, self.tasks.clone()));
         Ok(())
     }

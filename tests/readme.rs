@@ -53,9 +53,9 @@ fn every_configuration_is_valid() {
 #[test]
 fn every_reason_is_listed() {
     let section = README.split("## What failures look like").nth(1).unwrap();
-    for reason in RefusalReason::ALL.map(RefusalReason::as_str) {
-        assert!(section.contains(&format!("`{reason}`")), "{reason}");
-    }
+    let rows = section.split("| reason | remedy |\n|---|---|\n").nth(1).unwrap();
+    let catalogue = RefusalReason::ALL.map(|it| format!("| `{}` | {} |", it.as_str(), it.remedy()));
+    assert_eq!(rows.split("\n\n").next().unwrap(), catalogue.join("\n"));
     for reason in FilterReason::ALL.map(FilterReason::as_str) {
         assert!(section.contains(&format!("`{reason}`")), "{reason}");
     }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{Mark, TargetId};
 use super::operation::LaneKey;
 use super::record::Partition;
+use super::routes::RouteSet;
 
 /// What Kafka should read next in a partition: one past the last settled record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +35,8 @@ pub struct Slot {
     /// Set when the obligation is to deliver the record's metric events to this target: it is met
     /// together with the rest of their batch.
     pub events_of: Option<TargetId>,
+    /// The routes that it is for.
+    pub routes: RouteSet,
 }
 
 /// Tells the ledger that obligations have been met.

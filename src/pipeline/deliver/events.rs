@@ -101,7 +101,7 @@ impl EventLane {
 
     fn settle(&self, batch: EventBatch) {
         failpoint::reach(Failpoint::AnsweredNotSettled);
-        if let Some(oldest) = batch.oldest_ms {
+        if let Some(oldest) = batch.oldest_ms() {
             let late = clock::now_ms().saturating_sub(oldest).max(0);
             #[expect(clippy::cast_precision_loss, reason = "milliseconds fit a double")]
             self.courier
@@ -126,6 +126,7 @@ impl EventLane {
             bytes: single.body.len(),
             fence: single.fence.clone(),
             events_of: Some(single.target),
+            routes: single.routes(),
         };
         self.courier.dead_letter(slot, refused.reason(), refused, single.to_json());
     }

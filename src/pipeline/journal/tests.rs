@@ -3,6 +3,7 @@
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
+use crate::model::routes::RouteSet;
 
 const A: TargetId = TargetId(0);
 const B: TargetId = TargetId(1);
@@ -16,8 +17,12 @@ fn edges(first: i64, last: i64) -> Edges {
     Edges { first, last }
 }
 
+fn mark(offset: i64) -> Mark {
+    Mark { offset, end: 0, events: 1, routes: RouteSet::of(0), time_ms: None }
+}
+
 fn marks(offsets: &[i64]) -> Vec<Mark> {
-    offsets.iter().map(|offset| Mark { offset: *offset, end: 0, events: 1 }).collect()
+    offsets.iter().map(|offset| mark(*offset)).collect()
 }
 
 #[test]

@@ -151,6 +151,7 @@ impl Process {
                     bytes: single.body.len(),
                     fence: single.fence.clone(),
                     events_of: Some(single.target),
+                    routes: single.routes(),
                 };
                 self.letters.push(DeadLetter {
                     origin: DeadLetterOrigin::InKafka { sent: single.to_json() },
@@ -160,6 +161,7 @@ impl Process {
                         route: None,
                         detail: String::new(),
                         status: Some(400),
+                        answer: None,
                         attempts: 1,
                     },
                     slot,

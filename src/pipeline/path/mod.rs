@@ -46,6 +46,7 @@ use crate::model::operation::KeyedBatch;
 use crate::model::outcome::{DeadLetter, Outcome};
 use crate::model::progress::{CommitEntry, Committed, Settlement, Slot};
 use crate::model::record::{Partition, Record};
+use crate::model::routes::RouteSet;
 use crate::runtime::failpoint::{self, Failpoint};
 use crate::telemetry::metrics::Metrics;
 
@@ -194,8 +195,9 @@ impl Path {
 
     /// Hands the operations of the record just sealed to their lanes.
     fn offer_operations(&mut self, place: &Slot, now: Instant) {
-        for operation in self.scratch.operations.drain(..) {
-            let slot = Slot { bytes: operation.size(), ..place.clone() };
+        let places = self.scratch.places.drain(..).map(RouteSet::of);
+        for (operation, routes) in self.scratch.operations.drain(..).zip(places) {
+            let slot = Slot { bytes: operation.size(), routes, ..place.clone() };
             if let Some(state) = self.books.find(&slot.partition, slot.epoch) {
                 state.add_in_flight(slot.bytes);
             }

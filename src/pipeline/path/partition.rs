@@ -9,11 +9,12 @@ use tokio::time::Instant;
 use super::checks::{Checked, Checks, Parked};
 use super::counters::PathCounters;
 use super::recovery::Recovered;
-use super::scratch::{GroupMapped, Halt, Mapped, Scratch, refusal};
+use super::scratch::{GroupMapped, Halt, Mapped, Refused, Scratch, refusal};
 use crate::model::batch::{EventBatch, TargetId};
-use crate::model::outcome::{Outcome, Refusal, RefusalReason, Stage};
+use crate::model::outcome::{FilterReason, Outcome, RefusalReason, Stage};
 use crate::model::progress::{CommitEntry, Committed, Epoch, Fence, NextOffset, Slot};
 use crate::model::record::{Partition, Record};
+use crate::model::routes::RouteSet;
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
 use crate::pipeline::batch::{Cut, OpenBatch};
 use crate::pipeline::check::Made;
@@ -123,7 +124,8 @@ impl PartitionPath {
     /// A place in this assignment of the partition, without bytes.
     pub(super) fn slot(&self, offset: i64) -> Slot {
         let (partition, fence) = (self.id.clone(), self.fence.clone());
-        Slot { partition, epoch: self.epoch, offset, bytes: 0, fence, events_of: None }
+        let (epoch, bytes, routes) = (self.epoch, 0, RouteSet::NONE);
+        Slot { partition, epoch, offset, bytes, fence, events_of: None, routes }
     }
 
     /// What another assignment of the same partition begins with.
@@ -156,8 +158,9 @@ impl PartitionPath {
         counters: &PathCounters,
         checks: &mut Checks,
         unmatched: Unmatched,
-    ) -> Result<Mapped, Refusal> {
+    ) -> Result<Mapped, Refused> {
         scratch.operations.clear();
+        scratch.places.clear();
         scratch.made.clear();
         scratch.filtered.clear();
         scratch.mistaken.clear();
@@ -173,7 +176,7 @@ impl PartitionPath {
         match mapped {
             Ok(mapped) => Ok(mapped),
             Err(Halt::Wait) => Ok(Mapped::Waits),
-            Err(Halt::Refused(refusal)) => Err(refusal),
+            Err(Halt::Refused(refused)) => Err(refused),
         }
     }
 
@@ -184,22 +187,30 @@ impl PartitionPath {
         checks: &mut Checks,
         unmatched: Unmatched,
     ) -> Result<Mapped, Halt> {
-        let refuse = |reason, detail| refusal(Stage::Route, None, reason, detail);
+        let refuse = |routes, reason, detail: &str| Refused {
+            refusal: refusal(Stage::Route, None, reason, detail),
+            routes,
+        };
         let routes = Arc::clone(&self.routes);
-        let mut only_unmatched = true;
+        let owed = routes.owed(record).map_err(|e| refuse(RouteSet::ALL, e.reason, &e.detail))?;
+        // A record that some routes have taken before is no surprise when the others do not.
+        let mut only_unmatched = owed == RouteSet::ALL;
         for group in routes.groups() {
-            let GroupMapped { rowless } = self.map_group(group, record, scratch, checks)?;
+            let GroupMapped { rowless } = self.map_group(group, owed, record, scratch, checks)?;
             only_unmatched &= !rowless;
         }
-        if self.open.iter().any(|open| open.has_unsealed() && open.is_oversized()) {
+        let oversized = |open: &&OpenBatch| open.has_unsealed() && open.is_oversized();
+        if let Some(open) = self.open.iter().find(oversized) {
             let detail = "its events are larger than `batch.max_bytes`";
-            return Err(refuse(RefusalReason::TooLarge, detail).into());
+            let routes = open.unsealed_routes();
+            return Err(refuse(routes, RefusalReason::TooLarge, detail).into());
         }
         if self.open.iter().any(OpenBatch::has_unsealed) || !scratch.operations.is_empty() {
             return Ok(Mapped::Operations);
         }
         if only_unmatched && unmatched == Unmatched::DeadLetter {
-            return Err(refuse(RefusalReason::Unmatched, "no route's `when` holds").into());
+            let detail = "no route's `when` holds";
+            return Err(refuse(RouteSet::ALL, RefusalReason::Unmatched, detail).into());
         }
         Ok(Mapped::Filtered)
     }
@@ -207,10 +218,17 @@ impl PartitionPath {
     fn map_group(
         &mut self,
         group: &FormatGroup,
+        owed: RouteSet,
         record: &Record<'_>,
         scratch: &mut Scratch,
         checks: &mut Checks,
     ) -> Result<GroupMapped, Halt> {
+        let places = group.places().within(owed);
+        if places.is_empty() {
+            let taken = group.routes.iter().map(|route| (route.id, FilterReason::TakenBefore));
+            scratch.filtered.extend(taken);
+            return Ok(GroupMapped { rowless: false });
+        }
         let change = match decode(group.reading, record, &mut scratch.room) {
             Ok(Decoded::Change(change)) => change,
             Ok(Decoded::Filtered(reason)) => {
@@ -218,7 +236,8 @@ impl PartitionPath {
                 return Ok(GroupMapped { rowless: true });
             }
             Err(error) => {
-                return Err(refusal(Stage::Decode, None, error.reason, &error.detail).into());
+                let refusal = refusal(Stage::Decode, None, error.reason, &error.detail);
+                return Err(Refused { refusal, routes: places }.into());
             }
         };
         if group.declines(&change) {
@@ -229,10 +248,16 @@ impl PartitionPath {
             }
             return Ok(GroupMapped { rowless: true });
         }
-        let on =
-            |name: Option<&str>, e: RouteError| refusal(Stage::Route, name, e.reason, &e.detail);
-        group.pick(&change, &mut scratch.picks).map_err(|error| on(None, error))?;
+        let on = |name: Option<&str>, routes, e: RouteError| Refused {
+            refusal: refusal(Stage::Route, name, e.reason, &e.detail),
+            routes,
+        };
+        group.pick(&change, &mut scratch.picks).map_err(|error| on(None, places, error))?;
         for route in &group.routes {
+            if !owed.has(route.place) {
+                scratch.filtered.push((route.id, FilterReason::TakenBefore));
+                continue;
+            }
             // Only metric events are written to a body; where a topic has none for the target, the
             // route is of another kind.
             let mut open = self.open.iter_mut().find(|open| open.target() == route.target);
@@ -250,8 +275,9 @@ impl PartitionPath {
                 Ok(Routed::Filtered(_)) | Err(_) => Checked::Pass,
             };
             if let (Ok(Routed::MetricEvent), Some(open)) = (&routed, open) {
-                open.count_event();
+                open.count_event(route.place);
             }
+            scratch.places.resize(scratch.operations.len(), route.place);
             match routed {
                 Ok(Routed::MetricEvent | Routed::Operations) => {
                     let mistake = checked.verdict(route, checks)?;
@@ -259,7 +285,10 @@ impl PartitionPath {
                     scratch.made.push(route.id);
                 }
                 Ok(Routed::Filtered(reason)) => scratch.filtered.push((route.id, reason)),
-                Err(error) => return Err(on(Some(&route.name), error).into()),
+                Err(error) => {
+                    let routes = RouteSet::of(route.place);
+                    return Err(on(Some(&route.name), routes, error).into());
+                }
             }
         }
         Ok(GroupMapped { rowless: change.tombstone })

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use super::Path;
 use super::checks::{Checks, KnowledgeLinks};
 use super::partition::PartitionPath;
-use super::scratch::Mapped;
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal};
+use super::scratch::{Mapped, Refused};
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin};
 use crate::model::progress::Slot;
 use crate::model::record::Record;
 use crate::pipeline::check::Patience;
@@ -62,8 +62,8 @@ impl Path {
                 self.counters.closed(partition.ledger.take_closed());
                 self.progressed = true;
             }
-            Err(refusal) => {
-                let letter = dead_letter(partition, record, refusal);
+            Err(refused) => {
+                let letter = dead_letter(partition, record, refused);
                 if self.outlets.dead_letters.send(letter).is_err() {
                     tracing::error!("the dead-letter stage is gone");
                 }
@@ -106,9 +106,10 @@ impl Path {
     }
 }
 
-fn dead_letter(partition: &mut PartitionPath, record: &Record<'_>, refusal: Refusal) -> DeadLetter {
+fn dead_letter(partition: &mut PartitionPath, record: &Record<'_>, refused: Refused) -> DeadLetter {
+    let Refused { refusal, routes } = refused;
     let record = record.to_owned();
-    let slot = Slot { bytes: record.size(), ..partition.slot(record.offset) };
+    let slot = Slot { bytes: record.size(), routes, ..partition.slot(record.offset) };
     partition.ledger.take(record.offset, 1);
     partition.add_in_flight(slot.bytes);
     DeadLetter { origin: DeadLetterOrigin::Copied(record), refusal, slot }

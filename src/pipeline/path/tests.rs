@@ -358,6 +358,38 @@ async fn a_record_too_large_for_any_batch_is_dead_lettered_and_the_others_go_on(
     assert_eq!(rig.batches.try_recv().unwrap().records(), 3);
 }
 
+/// One target counted it before the other one refused it: its replay is for the other one only.
+#[tokio::test(start_paused = true)]
+async fn a_replayed_record_is_mapped_by_the_routes_that_it_is_still_for() {
+    for (only, production, staging, letters) in
+        [("big", 0, 1, 0), ("all", 1, 0, 0), ("gone", 0, 0, 1)]
+    {
+        let mut rig = rig(&format!("{CONFIG}\nunmatched: dead_letter\n"));
+        let now = Instant::now();
+        rig.assign(&zero());
+        let record = crate::model::record::OwnedRecord {
+            partition: Partition::new("t", 0),
+            offset: 5,
+            timestamp_ms: Some(1_767_225_600_000),
+            key: None,
+            value: Some(br#"{"user":"u","n":500}"#.to_vec()),
+            headers: vec![("ldsink.only_routes".to_owned(), Some(only.as_bytes().to_vec()))],
+        };
+        rig.path.record(&record.lend(), now);
+        rig.flush(&zero(), now);
+        let sent = |lane: &mut UnboundedReceiver<EventBatch>| {
+            std::iter::from_fn(|| lane.try_recv().ok()).map(|batch| batch.records()).sum::<usize>()
+        };
+        assert_eq!(sent(&mut rig.batches), production, "{only}");
+        assert_eq!(sent(&mut rig.staging), staging, "{only}");
+        let letter = rig.letters.try_recv().ok();
+        assert_eq!(letter.iter().count(), letters, "{only}");
+        if let Some(letter) = letter {
+            assert_eq!(letter.refusal.reason, RefusalReason::UnknownRoute);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     /// W1, whatever comes and however it is answered: at the end everything taken is settled once,
