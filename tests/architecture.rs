@@ -22,6 +22,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sandbox", &[]),
     ("config", &["kafka", "launchdarkly", "model", "pipeline", "preview", "telemetry"]),
     ("pipeline", &["kafka", "launchdarkly", "model", "resilience", "runtime", "telemetry"]),
+    // Dead letters once they are written: what they say, and back to where they came from.
+    ("dlq", &["kafka", "model"]),
     // Explains and sends nothing: no Kafka, no runtime, and the configuration builds what it needs.
     ("preview", &["launchdarkly", "model", "pipeline"]),
     (
@@ -45,6 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "audit",
             "config",
             "demo",
+            "dlq",
             "kafka",
             "model",
             "pipeline",

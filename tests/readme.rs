@@ -65,7 +65,7 @@ fn every_reason_is_listed() {
 fn every_command_and_metric_it_names_exists() {
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_ldsink")).arg("--help").output();
     let help = String::from_utf8(help.unwrap().stdout).unwrap();
-    for command in ["run", "demo", "check", "preview", "test", "sandbox", "completions"] {
+    for command in ["run", "demo", "check", "preview", "test", "dlq", "sandbox", "completions"] {
         assert!(README.contains(&format!("ldsink {command}")) || command == "demo", "{command}");
         assert!(help.contains(&format!("  {command} ")), "{command} is not in --help");
     }
