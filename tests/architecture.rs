@@ -70,8 +70,18 @@ const STAGES: &[(&str, &[&str])] = &[
     ("decode", &["model"]),
     (
         "deliver",
-        &["launchdarkly", "model", "pipeline::settings", "resilience", "runtime", "telemetry"],
+        &[
+            "launchdarkly",
+            "model",
+            "pipeline::guard",
+            "pipeline::settings",
+            "resilience",
+            "runtime",
+            "telemetry",
+        ],
     ),
+    // Judged by the consumer thread and by lanes: the one thing that both have to agree on.
+    ("guard", &["model", "pipeline::settings", "telemetry"]),
     ("journal", &["model"]),
     ("route", &["model"]),
     ("settings", &["model", "pipeline::route"]),
@@ -87,6 +97,7 @@ const STAGES: &[(&str, &[&str])] = &[
             "pipeline::coalesce",
             "pipeline::commit",
             "pipeline::decode",
+            "pipeline::guard",
             "pipeline::journal",
             "pipeline::route",
             "pipeline::settings",

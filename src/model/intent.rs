@@ -88,6 +88,11 @@ impl<P, V: Succession> Intent<P, V> {
         self.older.iter().chain([&self.newest]).map(|(_, slot)| slot)
     }
 
+    /// All its slots.
+    pub fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.standing().chain(&self.replaced)
+    }
+
     pub fn into_slots(self) -> Slots {
         let standing = self.older.into_iter().chain([self.newest]).map(|(_, slot)| slot).collect();
         Slots { standing, replaced: self.replaced }

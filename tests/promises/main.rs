@@ -13,6 +13,7 @@ mod p1_preview;
 mod p2_batches;
 mod p2_dead_letters;
 mod p2_gaps;
+mod p2_guard;
 mod p2_kafka_faults;
 mod p2_nothing_lost;
 mod p2_offsets;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::checks::{Checked, Checks, Parked};
 use super::counters::PathCounters;
+use super::guarding::Held;
 use super::recovery::Recovered;
 use super::scratch::{GroupMapped, Halt, Mapped, Refused, Scratch, refusal};
 use crate::model::batch::{EventBatch, TargetId};
@@ -19,8 +20,10 @@ use crate::pipeline::ack::{Ledger, SLOT_BYTES};
 use crate::pipeline::batch::{Cut, OpenBatch};
 use crate::pipeline::check::Made;
 use crate::pipeline::decode::{Decoded, decode};
-use crate::pipeline::journal::{Check, Edges, Ended, Journal, JournalError, Release, Written};
-use crate::pipeline::route::{FormatGroup, RouteError, Routed, TopicRoutes};
+use crate::pipeline::journal::{
+    Check, Edges, Ended, Journal, JournalError, Piece, Release, Written,
+};
+use crate::pipeline::route::{FormatGroup, RouteError, RouteId, Routed, TopicRoutes};
 use crate::pipeline::settings::{PipelineSettings, Unmatched};
 use crate::telemetry::metrics::Counter;
 
@@ -47,6 +50,8 @@ pub(super) struct PartitionPath {
     /// Bytes of batches and dead letters on their way.
     in_flight: usize,
     paused: Option<Instant>,
+    /// While one of its routes is halted.
+    held: Option<Held>,
     read: Counter,
 }
 
@@ -77,6 +82,7 @@ impl PartitionPath {
             recovered: Recovered::default(),
             in_flight: 0,
             paused: None,
+            held: None,
             read,
         }
     }
@@ -196,6 +202,11 @@ impl PartitionPath {
         // A record that some routes have taken before is no surprise when the others do not.
         let mut only_unmatched = owed == RouteSet::ALL;
         for group in routes.groups() {
+            if group.places().within(owed).is_empty() {
+                let taken = group.routes.iter().map(|route| (route.id, FilterReason::TakenBefore));
+                scratch.filtered.extend(taken);
+                continue;
+            }
             let GroupMapped { rowless } = self.map_group(group, owed, record, scratch, checks)?;
             only_unmatched &= !rowless;
         }
@@ -224,11 +235,6 @@ impl PartitionPath {
         checks: &mut Checks,
     ) -> Result<GroupMapped, Halt> {
         let places = group.places().within(owed);
-        if places.is_empty() {
-            let taken = group.routes.iter().map(|route| (route.id, FilterReason::TakenBefore));
-            scratch.filtered.extend(taken);
-            return Ok(GroupMapped { rowless: false });
-        }
         let change = match decode(group.reading, record, &mut scratch.room) {
             Ok(Decoded::Change(change)) => change,
             Ok(Decoded::Filtered(reason)) => {
@@ -285,10 +291,7 @@ impl PartitionPath {
                     scratch.made.push(route.id);
                 }
                 Ok(Routed::Filtered(reason)) => scratch.filtered.push((route.id, reason)),
-                Err(error) => {
-                    let routes = RouteSet::of(route.place);
-                    return Err(on(Some(&route.name), routes, error).into());
-                }
+                Err(error) => return Err(on(Some(&route.name), route.set(), error).into()),
             }
         }
         Ok(GroupMapped { rowless: change.tombstone })
@@ -380,10 +383,10 @@ impl PartitionPath {
         }
     }
 
-    /// Whether everything taken is settled, but for batches that are being collected again: whoever
-    /// owns the partition next does so, too.
+    /// Whether everything taken is settled, but for batches that are being collected again and for
+    /// what waits until its route is mended: whoever owns the partition next sees to them, too.
     pub(super) fn is_drained(&self) -> bool {
-        self.ledger.owed() == self.held_records()
+        self.ledger.owed() == self.held_records() + self.fence.withheld()
     }
 
     /// Whether it must be read on, whatever its size: a batch that is collected again ends with its
@@ -408,7 +411,58 @@ impl PartitionPath {
     /// Everything the partition holds in memory between Kafka and LaunchDarkly.
     pub(super) fn bytes(&self) -> usize {
         let open: usize = self.open.iter().map(OpenBatch::sealed_bytes).sum();
-        self.in_flight + open + self.parked.bytes() + self.ledger.waiting() * SLOT_BYTES
+        let kept = self.parked.bytes() + self.held.as_ref().map_or(0, Held::bytes);
+        self.in_flight + open + kept + self.ledger.waiting() * SLOT_BYTES
+    }
+
+    // === held back ===
+
+    pub(super) fn routes(&self) -> &[RouteId] {
+        self.routes.ids()
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Whether it must not be read because a route of it is halted.
+    pub(super) fn is_shut(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.flows) && !self.is_recovering()
+    }
+
+    pub(super) fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    pub(super) fn hold(&mut self) -> &mut Held {
+        self.held.get_or_insert_default()
+    }
+
+    pub(super) fn let_go(&mut self) {
+        self.held = None;
+    }
+
+    /// Whether a record at `offset`, or one behind it, is kept.
+    pub(super) fn has_kept(&self, offset: i64) -> bool {
+        let kept = self.held.as_ref().and_then(Held::last_kept);
+        kept.is_some_and(|last| offset <= last)
+    }
+
+    // === parts of batches ===
+
+    /// Makes parts of a batch that wait batches of their own, in the journal.
+    pub(super) fn divide(&mut self, parts: &[EventBatch], letters: &[EventBatch]) {
+        let piece = |batch: &EventBatch| Piece {
+            edges: Edges { first: batch.first_offset(), last: batch.last_offset() },
+            records: batch.records(),
+            check: Check::of(&batch.body),
+        };
+        let Some(target) = parts.first().map(|part| part.target) else { return };
+        let mut parts: Vec<Piece> = parts.iter().map(piece).collect();
+        parts.sort_by_key(|part| part.edges.first);
+        let letters: Vec<Piece> = letters.iter().map(piece).collect();
+        let ended = self.journal.divide(target, &parts, &letters);
+        self.end_batch(ended);
     }
 
     // === pausing ===

@@ -18,6 +18,7 @@ use crate::model::record::NoHeaders;
 /// A path and the far ends of its channels.
 pub(super) struct Rig {
     pub(super) path: Path,
+    pub(super) guard: Arc<Guard>,
     pub(super) metrics: Metrics,
     pub(super) settle: Sender<Settlement>,
     pub(super) batches: UnboundedReceiver<EventBatch>,
@@ -53,8 +54,9 @@ pub(super) fn rig(config: &str) -> Rig {
     let (to_staging, staging) = unbounded_channel();
     let (dead_letters, letters) = unbounded_channel();
     let outlets = Outlets { events: vec![production, to_staging], keyed: Vec::new(), dead_letters };
-    let path = Path::new(config.pipeline, outlets, settlements, &metrics);
-    Rig { path, metrics, settle, batches, staging, letters }
+    let guard = Arc::new(Guard::new(&config.pipeline, Arc::default(), metrics.clone()));
+    let path = Path::new(config.pipeline, outlets, settlements, Arc::clone(&guard), &metrics);
+    Rig { path, guard, metrics, settle, batches, staging, letters }
 }
 
 pub(super) fn zero() -> [Partition; 1] {
@@ -80,7 +82,7 @@ impl Rig {
     }
 
     /// Assigns partitions that were never read before.
-    fn assign(&mut self, partitions: &[Partition]) {
+    pub(super) fn assign(&mut self, partitions: &[Partition]) {
         let new = |id: &Partition| Committed {
             partition: id.clone(),
             next: None,

@@ -68,6 +68,7 @@ pub struct TopicRoutes {
     groups: Vec<FormatGroup>,
     /// In the configuration's order.
     names: Vec<Arc<str>>,
+    ids: Vec<RouteId>,
     /// The mapping's identity per target.
     fingerprints: HashMap<TargetId, MappingFingerprint>,
 }
@@ -174,8 +175,14 @@ impl TopicRoutes {
         Self {
             groups,
             names: routes.iter().map(|(_, route)| Arc::from(route.name.as_str())).collect(),
+            ids: routes.iter().map(|(id, _)| *id).collect(),
             fingerprints: mappings.into_iter().map(|(t, text)| (t, fingerprint(text))).collect(),
         }
+    }
+
+    /// The topic's routes by their places.
+    pub fn ids(&self) -> &[RouteId] {
+        &self.ids
     }
 
     pub fn groups(&self) -> &[FormatGroup] {
@@ -253,6 +260,11 @@ impl Route {
             reads_before: settings.expressions().any(|it| it.reads(path::Root::Before)),
             mapping,
         }
+    }
+
+    /// It alone, among the routes of its topic.
+    pub fn set(&self) -> RouteSet {
+        RouteSet::of(self.place)
     }
 
     /// Why the change is not for this kind of operation, whatever its fields hold.
