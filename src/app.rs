@@ -35,8 +35,10 @@ use crate::pipeline::deliver::events::{self, EventLane};
 use crate::pipeline::deliver::knowledge::KnowledgeReader;
 use crate::pipeline::deliver::ordered::OrderedLanes;
 use crate::pipeline::deliver::segments::{self, SegmentLanes};
+use crate::pipeline::guard::Guard;
 use crate::pipeline::path::{KnowledgeLinks, Outlets, Path, wanted};
-use crate::pipeline::settings::DeliverySettings;
+use crate::pipeline::route::Router;
+use crate::pipeline::settings::{DeliverySettings, PipelineSettings};
 use crate::pipeline::source::{Reports, Source, SourceError, Stop, Stopped};
 use crate::resilience::quota::RequestQuota;
 use crate::runtime::shutdown::Shutdown;
@@ -146,15 +148,20 @@ impl Running {
         // One quota per target: its operations share the account's limits.
         let limit = self.config.pipeline.delivery.requests_per_second;
         let quotas: Vec<_> = self.config.targets.iter().map(|_| RequestQuota::new(limit)).collect();
-        let outlets = self.start_lanes(&settle, &dead_letters, &quotas)?;
+        let Reports { health, metrics } = &self.reports;
+        let pipeline = self.config.pipeline.clone();
+        let guard = Arc::new(Guard::new(&pipeline, Arc::clone(health), metrics.clone()));
+        let outlets = self.start_lanes(&settle, &dead_letters, &guard, &quotas)?;
         let links = self.start_checks(&quotas)?;
         tokio::select! {
             () = first_reading(&links) => {}
             () = shutdown.requested.cancelled() => return Ok(Stopped::Clean),
         }
-        let metrics = &self.reports.metrics;
-        let path = Path::new(self.config.pipeline.clone(), outlets, settlements, metrics)
-            .with_checks(links, projects(&self.config.targets), metrics);
+        let path = Path::new(pipeline, outlets, settlements, guard, metrics).with_checks(
+            links,
+            projects(&self.config.targets),
+            metrics,
+        );
         self.reports.health.heal(STARTING);
         self.run_source(path, shutdown).await
     }
@@ -192,8 +199,12 @@ impl Running {
             health: Arc::clone(&self.reports.health),
             metrics: self.reports.metrics.clone(),
         };
-        let topic = self.config.pipeline.dead_letter.topic.clone();
-        let stage = DeadLetters::new(&self.config.kafka, topic, reports, self.abandoned.clone())?;
+        let PipelineSettings { routes, dead_letter, .. } = &self.config.pipeline;
+        let (topic, router) = (dead_letter.topic.clone(), Router::new(routes));
+        let mapping = move |topic: &str| router.topic(topic).map(|routes| routes.mapping());
+        let abandoned = self.abandoned.clone();
+        let stage =
+            DeadLetters::new(&self.config.kafka, topic, Box::new(mapping), reports, abandoned)?;
         self.tasks.spawn("dead_letters", Arc::new(stage).run(incoming, self.tasks.clone()));
         Ok(())
     }
@@ -202,6 +213,7 @@ impl Running {
         &self,
         settlements: &Sender<Settlement>,
         dead_letters: &mpsc::UnboundedSender<DeadLetter>,
+        guard: &Arc<Guard>,
         quotas: &[RequestQuota],
     ) -> Result<Outlets, AppError> {
         let delivery = &self.config.pipeline.delivery;
@@ -209,6 +221,7 @@ impl Running {
         let reports = LaneReports {
             settlements: settlements.clone(),
             dead_letters: dead_letters.clone(),
+            guard: Arc::clone(guard),
             health: Arc::clone(&self.reports.health),
             metrics: self.reports.metrics.clone(),
         };

@@ -6,7 +6,8 @@
 //! [`launchdarkly`], [`pipeline::dead_letter`] keeps what
 //! is refused, [`pipeline::ack`] knows what is settled and [`pipeline::commit`] when to tell Kafka.
 //! [`pipeline::path`] is that path as code; [`app`] puts everything together. [`preview`] tells of a
-//! record what that path would make of it, without sending anything.
+//! record what that path would make of it, without sending anything; [`dlq`] shows what was refused
+//! and sends it once more.
 //!
 //! # Promises
 //!
@@ -32,6 +33,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod dlq;
 pub mod kafka;
 pub mod launchdarkly;
 pub mod model;

@@ -22,6 +22,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sandbox", &[]),
     ("config", &["kafka", "launchdarkly", "model", "pipeline", "preview", "telemetry"]),
     ("pipeline", &["kafka", "launchdarkly", "model", "resilience", "runtime", "telemetry"]),
+    // Dead letters once they are written: what they say, and back to where they came from.
+    ("dlq", &["kafka", "model"]),
     // Explains and sends nothing: no Kafka, no runtime, and the configuration builds what it needs.
     ("preview", &["launchdarkly", "model", "pipeline"]),
     (
@@ -45,6 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "audit",
             "config",
             "demo",
+            "dlq",
             "kafka",
             "model",
             "pipeline",
@@ -67,8 +70,18 @@ const STAGES: &[(&str, &[&str])] = &[
     ("decode", &["model"]),
     (
         "deliver",
-        &["launchdarkly", "model", "pipeline::settings", "resilience", "runtime", "telemetry"],
+        &[
+            "launchdarkly",
+            "model",
+            "pipeline::guard",
+            "pipeline::settings",
+            "resilience",
+            "runtime",
+            "telemetry",
+        ],
     ),
+    // Judged by the consumer thread and by lanes: the one thing that both have to agree on.
+    ("guard", &["model", "pipeline::settings", "telemetry"]),
     ("journal", &["model"]),
     ("route", &["model"]),
     ("settings", &["model", "pipeline::route"]),
@@ -84,6 +97,7 @@ const STAGES: &[(&str, &[&str])] = &[
             "pipeline::coalesce",
             "pipeline::commit",
             "pipeline::decode",
+            "pipeline::guard",
             "pipeline::journal",
             "pipeline::route",
             "pipeline::settings",

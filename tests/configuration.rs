@@ -1112,7 +1112,7 @@ fn the_reference_states_the_ranges() {
             break;
         }
     }
-    assert_eq!(stated, 17, "keys with a range");
+    assert_eq!(stated, 21, "keys with a range");
 }
 
 #[test]

@@ -53,9 +53,9 @@ fn every_configuration_is_valid() {
 #[test]
 fn every_reason_is_listed() {
     let section = README.split("## What failures look like").nth(1).unwrap();
-    for reason in RefusalReason::ALL.map(RefusalReason::as_str) {
-        assert!(section.contains(&format!("`{reason}`")), "{reason}");
-    }
+    let rows = section.split("| reason | remedy |\n|---|---|\n").nth(1).unwrap();
+    let catalogue = RefusalReason::ALL.map(|it| format!("| `{}` | {} |", it.as_str(), it.remedy()));
+    assert_eq!(rows.split("\n\n").next().unwrap(), catalogue.join("\n"));
     for reason in FilterReason::ALL.map(FilterReason::as_str) {
         assert!(section.contains(&format!("`{reason}`")), "{reason}");
     }
@@ -65,7 +65,7 @@ fn every_reason_is_listed() {
 fn every_command_and_metric_it_names_exists() {
     let help = std::process::Command::new(env!("CARGO_BIN_EXE_ldsink")).arg("--help").output();
     let help = String::from_utf8(help.unwrap().stdout).unwrap();
-    for command in ["run", "demo", "check", "preview", "test", "sandbox", "completions"] {
+    for command in ["run", "demo", "check", "preview", "test", "dlq", "sandbox", "completions"] {
         assert!(README.contains(&format!("ldsink {command}")) || command == "demo", "{command}");
         assert!(help.contains(&format!("  {command} ")), "{command} is not in --help");
     }

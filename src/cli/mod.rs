@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod demo;
+mod dlq;
 mod health;
 mod preview;
 mod run;
@@ -65,6 +66,7 @@ enum Command {
     Check(check::CheckArgs),
     Preview(preview::PreviewArgs),
     Test(test::TestArgs),
+    Dlq(dlq::DlqArgs),
     Sandbox(sandbox::SandboxArgs),
     Health(health::HealthArgs),
     Completions(completions::CompletionsArgs),
@@ -119,6 +121,7 @@ async fn execute(command: Command) -> Exit {
         Command::Check(args) => check::check(&args).await,
         Command::Preview(args) => preview::preview(args, shutdown).await,
         Command::Test(args) => test::test(&args),
+        Command::Dlq(args) => dlq::dlq(args, shutdown).await,
         Command::Sandbox(args) => sandbox::serve(args, shutdown).await,
         Command::Health(args) => health::ask(&args).await,
         Command::Completions(args) => completions::complete(&args),

@@ -148,7 +148,11 @@ pub(super) const DELIVERY: SectionKeys = SectionKeys {
     ],
 };
 pub(super) const DEAD_LETTER: SectionKeys =
-    SectionKeys { section: "dead_letter", keys: &["topic", "create"] };
+    SectionKeys { section: "dead_letter", keys: &["topic", "create", "guard"] };
+pub(super) const GUARD: SectionKeys = SectionKeys {
+    section: "dead_letter.guard",
+    keys: &["enabled", "max_run", "max_share", "window", "probe_interval"],
+};
 pub(super) const LIMITS: SectionKeys =
     SectionKeys { section: "limits", keys: &["in_flight_bytes", "partition_in_flight_bytes"] };
 pub(super) const CHECKS: SectionKeys =
@@ -157,7 +161,7 @@ pub(super) const ADMIN: SectionKeys = SectionKeys { section: "admin", keys: &["l
 pub(super) const LOG: SectionKeys = SectionKeys { section: "log", keys: &["level", "format"] };
 
 /// All sections, in the order of the reference file.
-pub const SECTIONS: [SectionKeys; 17] = [
+pub const SECTIONS: [SectionKeys; 18] = [
     ROOT,
     KAFKA,
     TARGET,
@@ -171,6 +175,7 @@ pub const SECTIONS: [SectionKeys; 17] = [
     SEGMENTS,
     DELIVERY,
     DEAD_LETTER,
+    GUARD,
     LIMITS,
     CHECKS,
     ADMIN,

@@ -16,7 +16,7 @@ use super::raw::Scalar;
 use super::section::{Section, check_name, is_key_character};
 use crate::pipeline::settings::{
     BatchSettings, CheckSettings, CoalesceSettings, DeadLetterSettings, DeliverySettings,
-    LimitSettings, Unmatched,
+    GuardSettings, LimitSettings, Unmatched,
 };
 use crate::telemetry::settings::{AdminSettings, LogFormat, LogSettings};
 
@@ -38,6 +38,14 @@ const PROBE_INTERVAL: RangeInclusive<Duration> =
 const CHECK_INTERVAL: RangeInclusive<Duration> =
     Duration::from_secs(10)..=Duration::from_secs(12 * 3_600);
 const REREAD: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 60);
+const MAX_RUN: RangeInclusive<u32> = 1..=1_000_000;
+/// Percent; more than all of them is never refused.
+const MAX_SHARE: RangeInclusive<u32> = 1..=100;
+/// A share of fewer is chance; what is remembered of more is not worth its memory.
+const WINDOW: RangeInclusive<u32> = 10..=100_000;
+/// Each probe may be a dead letter.
+const GUARD_PROBE_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(60 * 60);
 /// From the smallest batch to what no sensible host has.
 const IN_FLIGHT: RangeInclusive<usize> = 1_000..=64_000_000_000;
 const COMMIT_INTERVAL: RangeInclusive<Duration> =
@@ -133,6 +141,22 @@ pub(super) fn dead_letter(root: &Section<'_>) -> DeadLetterSettings {
     DeadLetterSettings {
         topic: topic.map_or("ldsink.dead-letters", |scalar| &scalar.text).to_owned(),
         create: section.flag("create", true),
+        guard: guard(&section),
+    }
+}
+
+fn guard(dead_letter: &Section<'_>) -> GuardSettings {
+    let section = dead_letter.section("guard", keys::GUARD);
+    GuardSettings {
+        enabled: section.flag("enabled", true),
+        max_run: section.count("max_run", 100, &MAX_RUN),
+        max_share: section.count("max_share", 50, &MAX_SHARE),
+        window: section.count("window", 1_000, &WINDOW),
+        probe_interval: section.duration(
+            "probe_interval",
+            Duration::from_secs(30),
+            &GUARD_PROBE_INTERVAL,
+        ),
     }
 }
 

@@ -5,6 +5,8 @@
 pub mod connection;
 pub mod message;
 pub mod reader;
+pub mod replay;
+pub mod scan;
 pub mod settings;
 pub mod startup;
 pub mod tail;

@@ -76,6 +76,12 @@ impl Reader {
         self.consumer.assign(&list)
     }
 
+    /// Reads nothing any more, until it is assigned again.
+    pub fn rest(&mut self) -> Result<(), KafkaError> {
+        self.partition = None;
+        self.consumer.unassign()
+    }
+
     /// Waits for the next record, through errors that pass.
     ///
     /// # Errors

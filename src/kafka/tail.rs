@@ -21,9 +21,9 @@ use super::settings::KafkaSettings;
 use crate::model::record::{OwnedRecord, Partition};
 
 /// One request's time; reaching the cluster at all has `startup_timeout`.
-const REQUEST: Duration = Duration::from_secs(5);
+pub(super) const REQUEST: Duration = Duration::from_secs(5);
 /// How long to wait for the next record before the cluster counts as gone.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How much further back to begin when a stretch held too few records: compaction and transactions
 /// leave offsets without records.
 const FURTHER: i64 = 4;
@@ -69,7 +69,7 @@ pub fn read(settings: &KafkaSettings, tail: &Tail) -> Result<Vec<OwnedRecord>, T
     Ok(records)
 }
 
-fn connect(settings: &KafkaSettings) -> Result<(Reader, KafkaLog), TailError> {
+pub(super) fn connect(settings: &KafkaSettings) -> Result<(Reader, KafkaLog), TailError> {
     let log = KafkaLog::default();
     let properties = [
         // Retention may take the first record between the question and the read.
@@ -80,7 +80,7 @@ fn connect(settings: &KafkaSettings) -> Result<(Reader, KafkaLog), TailError> {
     Ok((reader, log))
 }
 
-fn partitions(
+pub(super) fn partitions(
     reader: &Reader,
     log: &KafkaLog,
     settings: &KafkaSettings,

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::progress::{Epoch, Fence};
 use super::record::Partition;
+use super::routes::RouteSet;
 
 /// The namespace of payload IDs. Changing it makes a repeat after an upgrade count twice.
 const PAYLOAD_ID_NAMESPACE: Uuid = Uuid::from_u128(0x5f0b_3ed8_66c1_4d5c_9a6e_1d0f_7a3c_21b4);
@@ -41,6 +42,10 @@ pub struct Mark {
     /// End of the record's last event, in bytes from the start of the body.
     pub end: usize,
     pub events: u32,
+    /// The routes that made them.
+    pub routes: RouteSet,
+    /// The record's timestamp, in milliseconds since the Unix epoch.
+    pub time_ms: Option<i64>,
 }
 
 /// A cut batch. The body holds its events joined by commas, without the array's brackets.
@@ -51,8 +56,6 @@ pub struct EventBatch {
     pub epoch: Epoch,
     pub fence: Fence,
     pub fingerprint: MappingFingerprint,
-    /// The oldest record timestamp within, in milliseconds since the Unix epoch.
-    pub oldest_ms: Option<i64>,
     pub marks: Vec<Mark>,
     /// `,event,event…`: every event is preceded by a comma, so any run of records is a slice.
     pub body: Bytes,
@@ -79,6 +82,16 @@ impl EventBatch {
         self.marks.iter().map(|m| u64::from(m.events)).sum()
     }
 
+    /// The oldest record timestamp within, in milliseconds since the Unix epoch.
+    pub fn oldest_ms(&self) -> Option<i64> {
+        self.marks.iter().filter_map(|m| m.time_ms).min()
+    }
+
+    /// The routes whose events it holds.
+    pub fn routes(&self) -> RouteSet {
+        self.marks.iter().fold(RouteSet::NONE, |routes, mark| routes.and(mark.routes))
+    }
+
     /// The request body: a JSON array. Copies the events once.
     pub fn to_json(&self) -> Bytes {
         let mut json = Vec::with_capacity(self.body.len() + 1);
@@ -100,7 +113,7 @@ impl EventBatch {
             // What `checks` keep out depends on what LaunchDarkly has at the time.
             self.records(),
             // Offsets begin again when a topic is made anew; its records are younger.
-            self.oldest_ms,
+            self.oldest_ms(),
             self.fingerprint.0,
         );
         Uuid::new_v5(&PAYLOAD_ID_NAMESPACE, name.as_bytes())
@@ -151,7 +164,8 @@ mod tests {
         for (offset, event) in events {
             body.push(b',');
             body.extend_from_slice(event.as_bytes());
-            marks.push(Mark { offset: *offset, end: body.len(), events: 1 });
+            let (routes, time_ms) = (RouteSet::of(0), Some(1_000 - offset));
+            marks.push(Mark { offset: *offset, end: body.len(), events: 1, routes, time_ms });
         }
         EventBatch {
             target: TargetId(0),
@@ -159,7 +173,6 @@ mod tests {
             epoch: Epoch(1),
             fence: Fence::default(),
             fingerprint: MappingFingerprint(Uuid::nil()),
-            oldest_ms: None,
             marks,
             body: Bytes::from(body),
             base: 0,

@@ -88,6 +88,11 @@ impl<P, V: Succession> Intent<P, V> {
         self.older.iter().chain([&self.newest]).map(|(_, slot)| slot)
     }
 
+    /// All its slots.
+    pub fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.standing().chain(&self.replaced)
+    }
+
     pub fn into_slots(self) -> Slots {
         let standing = self.older.into_iter().chain([self.newest]).map(|(_, slot)| slot).collect();
         Slots { standing, replaced: self.replaced }
@@ -128,12 +133,14 @@ mod tests {
     use crate::model::operation::Membership::{self, In, OutOf};
     use crate::model::progress::{Epoch, Fence};
     use crate::model::record::Partition;
+    use crate::model::routes::RouteSet;
 
     const WISHES: [Membership; 4] = [In(Included), In(Excluded), OutOf(Included), OutOf(Excluded)];
 
     fn slot(partition: i32, offset: i64) -> Slot {
         let (partition, fence) = (Partition::new("t", partition), Fence::default());
-        Slot { partition, epoch: Epoch(1), offset, bytes: 1, fence, events_of: None }
+        let routes = RouteSet::of(0);
+        Slot { partition, epoch: Epoch(1), offset, bytes: 1, fence, events_of: None, routes }
     }
 
     /// A member's place in (included, excluded) after a wish.

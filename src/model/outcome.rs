@@ -33,6 +33,8 @@ pub enum FilterReason {
     When,
     /// A row was deleted, and the metric route ignores that.
     DeleteIgnored,
+    /// A replayed record, for a route that took it before it was refused by another one.
+    TakenBefore,
 }
 
 /// Why a record is refused. The catalogue is public: it is in the README and in every dead letter.
@@ -78,6 +80,8 @@ pub enum RefusalReason {
     GaveUp,
     /// No route matched and `unmatched: dead_letter` is set.
     Unmatched,
+    /// A replayed record is for a route that its topic does not have.
+    UnknownRoute,
 }
 
 /// What stopped a record, with the words for a person.
@@ -92,6 +96,8 @@ pub struct Refusal {
     pub detail: String,
     /// The HTTP status of LaunchDarkly's answer.
     pub status: Option<u16>,
+    /// How LaunchDarkly's answer begins, without the token.
+    pub answer: Option<String>,
     /// Requests made for it.
     pub attempts: u32,
 }
@@ -139,8 +145,14 @@ impl Outcome {
 // === impl FilterReason ===
 
 impl FilterReason {
-    pub const ALL: [Self; 5] =
-        [Self::Tombstone, Self::NoRow, Self::Housekeeping, Self::When, Self::DeleteIgnored];
+    pub const ALL: [Self; 6] = [
+        Self::Tombstone,
+        Self::NoRow,
+        Self::Housekeeping,
+        Self::When,
+        Self::DeleteIgnored,
+        Self::TakenBefore,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -149,6 +161,7 @@ impl FilterReason {
             Self::Housekeeping => "housekeeping",
             Self::When => "when",
             Self::DeleteIgnored => "delete_ignored",
+            Self::TakenBefore => "taken_before",
         }
     }
 }
@@ -156,7 +169,7 @@ impl FilterReason {
 // === impl RefusalReason ===
 
 impl RefusalReason {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidJson,
         Self::InvalidEnvelope,
         Self::MissingField,
@@ -177,6 +190,7 @@ impl RefusalReason {
         Self::InvalidKey,
         Self::GaveUp,
         Self::Unmatched,
+        Self::UnknownRoute,
     ];
 
     /// What the checks of a route may find.
@@ -212,6 +226,7 @@ impl RefusalReason {
             Self::InvalidKey => "invalid_key",
             Self::GaveUp => "gave_up",
             Self::Unmatched => "unmatched",
+            Self::UnknownRoute => "unknown_route",
         }
     }
 
@@ -258,6 +273,9 @@ impl RefusalReason {
                 "replay when LaunchDarkly is back; a metric event whose answer got lost may then count again"
             }
             Self::Unmatched => "add a route for these records, or set `unmatched: ignore`",
+            Self::UnknownRoute => {
+                "replay it with `--to-route` and the name of the route that takes its place"
+            }
         }
     }
 }

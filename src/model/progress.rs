@@ -3,11 +3,15 @@
 //! Kafka wants to hear the offset *after* the last settled record; mixing the two up loses or
 //! repeats a record, so they are two types.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Mark, TargetId};
+use super::batch::{EventBatch, Mark, TargetId};
 use super::operation::LaneKey;
 use super::record::Partition;
+use super::routes::RouteSet;
 
 /// What Kafka should read next in a partition: one past the last settled record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,7 +24,17 @@ pub struct Epoch(pub u64);
 /// Falls when an assignment ends: from then on nothing may be sent on its behalf, because somebody
 /// else now reads the same records.
 #[derive(Debug, Clone, Default)]
-pub struct Fence(CancellationToken);
+pub struct Fence {
+    fallen: CancellationToken,
+    withheld: Arc<AtomicUsize>,
+}
+
+/// Obligations that nobody works on; see [`Fence::withhold`].
+#[derive(Debug)]
+pub struct Withheld {
+    of: Fence,
+    obligations: usize,
+}
 
 /// One obligation of one record: what a settlement refers to.
 #[derive(Debug, Clone)]
@@ -34,6 +48,8 @@ pub struct Slot {
     /// Set when the obligation is to deliver the record's metric events to this target: it is met
     /// together with the rest of their batch.
     pub events_of: Option<TargetId>,
+    /// The routes that it is for.
+    pub routes: RouteSet,
 }
 
 /// Tells the ledger that obligations have been met.
@@ -41,6 +57,11 @@ pub struct Slot {
 pub enum Settlement {
     /// All records of a batch of metric events, or of a part of it, were accepted by LaunchDarkly.
     Batch { target: TargetId, partition: Partition, epoch: Epoch, marks: Vec<Mark>, bytes: usize },
+    /// Parts of a batch of metric events wait, because a guard has halted their route. Nothing of them
+    /// was accepted. `letters` are those of its records, each by itself, that were refused.
+    Withheld { parts: Vec<EventBatch>, letters: Vec<EventBatch> },
+    /// Operations of a batch of an ordered lane that goes on were accepted.
+    Accepted { slots: Vec<Slot> },
     /// One record's dead letter was acknowledged by Kafka.
     DeadLetter { slot: Slot },
     /// A batch of an ordered lane has ended: these of its slots were accepted, the others are on
@@ -76,16 +97,36 @@ pub struct Committed {
 
 impl Fence {
     pub fn fall(&self) {
-        self.0.cancel();
+        self.fallen.cancel();
     }
 
     pub fn has_fallen(&self) -> bool {
-        self.0.is_cancelled()
+        self.fallen.is_cancelled()
     }
 
     /// Waits until it falls.
     pub async fn fallen(&self) {
-        self.0.cancelled().await;
+        self.fallen.cancelled().await;
+    }
+
+    /// Counts obligations of the assignment that wait for a person, until the answer is dropped:
+    /// there is no point in draining them.
+    pub fn withhold(&self, obligations: usize) -> Withheld {
+        self.withheld.fetch_add(obligations, Ordering::SeqCst);
+        Withheld { of: self.clone(), obligations }
+    }
+
+    /// How many there are.
+    pub fn withheld(&self) -> usize {
+        self.withheld.load(Ordering::SeqCst)
+    }
+}
+
+// === impl Withheld ===
+
+impl Drop for Withheld {
+    fn drop(&mut self) {
+        self.of.withheld.fetch_sub(self.obligations, Ordering::SeqCst);
     }
 }
 

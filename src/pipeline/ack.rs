@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use crate::model::batch::Mark;
 use crate::model::outcome::Outcome;
 use crate::model::progress::NextOffset;
+use crate::model::routes::RouteSet;
 
 /// Bytes one waiting record takes here; counted against the in-flight budget, so that a partition
 /// of filtered records behind a stuck one is bounded, too.
@@ -95,7 +96,8 @@ impl Ledger {
 
     /// Meets one obligation of one record.
     pub fn settle_one(&mut self, offset: i64, outcome: Outcome) {
-        self.settle(&[Mark { offset, end: 0, events: 0 }], outcome);
+        let (end, events, routes, time_ms) = (0, 0, RouteSet::NONE, None);
+        self.settle(&[Mark { offset, end, events, routes, time_ms }], outcome);
     }
 
     fn forget(&mut self) {
@@ -219,7 +221,13 @@ mod tests {
                     .iter()
                     .skip(start % owing.len().max(1))
                     .take(length)
-                    .map(|o| Mark { offset: *o, end: 0, events: 1 })
+                    .map(|offset| Mark {
+                        offset: *offset,
+                        end: 0,
+                        events: 1,
+                        routes: RouteSet::of(0),
+                        time_ms: None,
+                    })
                     .collect();
                 for mark in &marks {
                     let entry = model.get_mut(&mark.offset).unwrap();

@@ -20,6 +20,7 @@ use super::settings::BatchSettings;
 use crate::model::batch::{EventBatch, MappingFingerprint, Mark, TargetId};
 use crate::model::progress::{Epoch, Fence};
 use crate::model::record::{Partition, Record};
+use crate::model::routes::RouteSet;
 
 /// Events that are not cut yet.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub struct OpenBatch {
     events: u32,
     /// Events of the record that is being written.
     unsealed_events: u32,
-    oldest_ms: Option<i64>,
+    unsealed_routes: RouteSet,
     /// When the first event came; `None` while empty.
     opened: Option<Instant>,
     /// Set while a batch that was cut before is collected again: its last offset.
@@ -57,7 +58,7 @@ impl OpenBatch {
             marks: Vec::new(),
             events: 0,
             unsealed_events: 0,
-            oldest_ms: None,
+            unsealed_routes: RouteSet::NONE,
             opened: None,
             held: None,
         }
@@ -73,13 +74,20 @@ impl OpenBatch {
         &mut self.body
     }
 
-    pub fn count_event(&mut self) {
+    /// Counts the event of the route at `place` among its topic's.
+    pub fn count_event(&mut self, place: usize) {
         self.unsealed_events += 1;
+        self.unsealed_routes = self.unsealed_routes.and(RouteSet::of(place));
     }
 
     /// Whether the record being written yields events here.
     pub fn has_unsealed(&self) -> bool {
         self.unsealed_events > 0
+    }
+
+    /// The routes whose events are being written.
+    pub fn unsealed_routes(&self) -> RouteSet {
+        self.unsealed_routes
     }
 
     /// Bytes of the record that is being written.
@@ -101,23 +109,22 @@ impl OpenBatch {
         let sealed = self.sealed_bytes();
         self.body.truncate(sealed);
         self.unsealed_events = 0;
+        self.unsealed_routes = RouteSet::NONE;
     }
 
     /// Makes what was written since the last seal the events of `record`, and gives the batch that
     /// had to be cut to make room, if any.
     pub fn seal(&mut self, record: &Record<'_>, now: Instant) -> Option<Cut> {
         let events = std::mem::take(&mut self.unsealed_events);
+        let routes = std::mem::take(&mut self.unsealed_routes);
         let overflows = self.held.is_none()
             && !self.marks.is_empty()
             && (self.body.len() + CLOSING > self.settings.max_bytes
                 || self.events.saturating_add(events) > self.settings.max_events);
         let cut = if overflows { self.cut_sealed() } else { None };
         self.events = self.events.saturating_add(events);
-        self.marks.push(Mark { offset: record.offset, end: self.body.len(), events });
-        self.oldest_ms = match (self.oldest_ms, record.timestamp_ms) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let (offset, time_ms) = (record.offset, record.timestamp_ms);
+        self.marks.push(Mark { offset, end: self.body.len(), events, routes, time_ms });
         self.opened.get_or_insert(now);
         cut
     }
@@ -165,7 +172,6 @@ impl OpenBatch {
         Some(Cut {
             target: self.target,
             fingerprint: self.fingerprint,
-            oldest_ms: self.oldest_ms.take(),
             marks: std::mem::take(&mut self.marks),
             body: Bytes::from(std::mem::take(&mut self.body)),
         })
@@ -177,7 +183,6 @@ impl OpenBatch {
 pub struct Cut {
     target: TargetId,
     fingerprint: MappingFingerprint,
-    oldest_ms: Option<i64>,
     marks: Vec<Mark>,
     body: Bytes,
 }
@@ -190,7 +195,6 @@ impl Cut {
             epoch,
             fence,
             fingerprint: self.fingerprint,
-            oldest_ms: self.oldest_ms,
             marks: self.marks,
             body: self.body,
             base: 0,
@@ -233,15 +237,15 @@ mod tests {
         assert_eq!(open.deadline(), None);
         let start = Instant::now();
         open.body().extend_from_slice(b",1");
-        open.count_event();
+        open.count_event(0);
         open.seal(&record(1), start);
         tokio::time::advance(Duration::from_millis(300)).await;
         open.body().extend_from_slice(b",2");
-        open.count_event();
+        open.count_event(0);
         open.seal(&record(2), Instant::now());
         assert_eq!(open.deadline(), Some(start + Duration::from_secs(1)));
         let cut = batch(open.cut().unwrap());
-        assert_eq!((cut.first_offset(), cut.last_offset(), cut.oldest_ms), (1, 2, Some(998)));
+        assert_eq!((cut.first_offset(), cut.last_offset(), cut.oldest_ms()), (1, 2, Some(998)));
         assert_eq!(open.deadline(), None);
         assert!(open.cut().is_none());
     }
@@ -264,7 +268,7 @@ mod tests {
                 let offset = i64::try_from(offset).unwrap();
                 let text = format!(",{}", "7".repeat(size)).repeat(events as usize);
                 open.body().extend_from_slice(text.as_bytes());
-                (0..events).for_each(|_| open.count_event());
+                (0..events).for_each(|_| open.count_event(0));
                 prop_assert_eq!(open.is_oversized(), text.len() + 1 > max_bytes);
                 if keep && !open.is_oversized() {
                     expected.push((offset, text));

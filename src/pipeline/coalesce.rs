@@ -132,10 +132,12 @@ mod tests {
     use super::*;
     use crate::model::progress::{Epoch, Fence};
     use crate::model::record::Partition;
+    use crate::model::routes::RouteSet;
 
     fn slot(offset: i64) -> Slot {
         let (partition, fence) = (Partition::new("t", 0), Fence::default());
-        Slot { partition, epoch: Epoch(1), offset, bytes: 1, fence, events_of: None }
+        let routes = RouteSet::of(0);
+        Slot { partition, epoch: Epoch(1), offset, bytes: 1, fence, events_of: None, routes }
     }
 
     /// A wish that replaces every older one.

@@ -10,6 +10,7 @@
 //! | [`coalesce`] | changes to one segment or metric | a batch with what they come to, each once | the same, pure |
 //! | [`deliver`] | a batch | a request, and its answer into a settlement | async tasks |
 //! | [`dead_letter`] | a refused record | a record of the dead-letter topic | async tasks |
+//! | [`guard`] | refusals | a route that is halted | both, pure inside |
 //! | [`ack`] | settlements | a low watermark | the consumer thread, pure |
 //! | [`journal`] | edges of batches | what the next owner must cut again | the same, pure |
 //! | [`commit`] | watermarks and journals | commits that are due | the same, pure |
@@ -25,6 +26,7 @@ pub mod commit;
 pub mod dead_letter;
 pub mod decode;
 pub mod deliver;
+pub mod guard;
 pub mod journal;
 pub mod path;
 pub mod route;

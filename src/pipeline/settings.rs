@@ -94,6 +94,21 @@ pub struct DeadLetterSettings {
     pub topic: String,
     /// Whether to create the topic when it does not exist.
     pub create: bool,
+    pub guard: GuardSettings,
+}
+
+/// When a route has too many dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuardSettings {
+    pub enabled: bool,
+    /// Refused records in a row that halt it, 1 to 1,000,000.
+    pub max_run: u32,
+    /// The percentage of the window above which it halts, 1 to 100; 100 is never exceeded.
+    pub max_share: u32,
+    /// Records that the share is taken of, 10 to 100,000.
+    pub window: u32,
+    /// Between a probe that was refused and the next one, 1 s to 1 h.
+    pub probe_interval: Duration,
 }
 
 /// What may be in memory between Kafka and LaunchDarkly.

@@ -20,6 +20,7 @@ use crate::model::operation::Operation;
 use crate::model::outcome::{FilterReason, Refusal, RefusalReason, Stage};
 use crate::model::progress::{Epoch, Fence};
 use crate::model::record::{OwnedRecord, Record};
+use crate::model::routes::RouteSet;
 use crate::pipeline::batch::OpenBatch;
 use crate::pipeline::decode::{Decoded, decode};
 use crate::pipeline::route::projection::Picks;
@@ -90,6 +91,8 @@ pub struct Intended {
 struct Walk<'a> {
     record: Record<'a>,
     picks: Picks,
+    /// The routes that have not taken it before.
+    owed: RouteSet,
     open: BTreeMap<TargetId, OpenBatch>,
     outcomes: Vec<RouteOutcome>,
     refusal: Option<Refusal>,
@@ -128,13 +131,21 @@ impl Explainer {
         let mut walk = Walk {
             record: record.lend(),
             picks: Picks::default(),
+            owed: RouteSet::ALL,
             open: open.collect(),
             outcomes: Vec::new(),
             refusal: None,
             has_row: true,
         };
-        for group in routes.groups() {
-            walk.take_group(group);
+        match routes.owed(&walk.record) {
+            Ok(owed) => {
+                walk.owed = owed;
+                routes.groups().iter().for_each(|group| walk.take_group(group));
+            }
+            Err(error) => {
+                let refusal = refusal(Stage::Route, None, error.reason, error.detail);
+                routes.groups().iter().for_each(|group| walk.refuse_all(group, &refusal));
+            }
         }
         walk.end(record, self)
     }
@@ -144,6 +155,10 @@ impl Explainer {
 
 impl Walk<'_> {
     fn take_group(&mut self, group: &FormatGroup) {
+        self.has_row &= self.owed == RouteSet::ALL;
+        if group.places().within(self.owed).is_empty() {
+            return self.note_all(group, &|_| Made::Filtered(FilterReason::TakenBefore));
+        }
         let (record, mut room) = (self.record, String::new());
         let change = match decode(group.reading, &record, &mut room) {
             Ok(Decoded::Change(change)) => change,
@@ -168,12 +183,16 @@ impl Walk<'_> {
         }
         self.has_row &= !change.tombstone;
         for route in &group.routes {
+            if !self.owed.has(route.place) {
+                self.outcomes.push(outcome(route, Made::Filtered(FilterReason::TakenBefore)));
+                continue;
+            }
             let Some(open) = self.open.get_mut(&route.target) else { continue };
             let (mut operations, before) = (Vec::new(), open.body().len());
             let routed = route.apply(&change, &self.picks, open.body(), &mut operations);
             let made = match routed {
                 Ok(Routed::MetricEvent) => {
-                    open.count_event();
+                    open.count_event(route.place);
                     // The comma before it belongs to the batch.
                     Made::Event(Bytes::copy_from_slice(
                         open.body().get(before + 1..).unwrap_or_default(),
@@ -307,6 +326,7 @@ fn refusal(
         route: route.map(str::to_owned),
         detail: detail.into(),
         status: None,
+        answer: None,
         attempts: 0,
     }
 }

@@ -1,6 +1,7 @@
 //! The explanation against the path itself, for records as Debezium really writes them.
 
 use std::fs;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use crate::model::operation::{KeyedBatch, LaneKey, MetricChange, MetricIntent, O
 use crate::model::outcome::{Refusal, RefusalReason};
 use crate::model::progress::Committed;
 use crate::model::record::OwnedRecord;
+use crate::pipeline::guard::Guard;
 use crate::pipeline::path::{Outlets, Path};
 use crate::pipeline::settings::PipelineSettings;
 use crate::pipeline::source::Intake;
@@ -77,7 +79,8 @@ fn drive(settings: &PipelineSettings, metrics: &Metrics, record: &OwnedRecord) -
     let (keyed, mut lanes) = unbounded_channel();
     let (dead_letters, mut letters) = unbounded_channel();
     let outlets = Outlets { events: vec![events; 2], keyed: vec![keyed; 2], dead_letters };
-    let mut path = Path::new(settings.clone(), outlets, settlements, metrics);
+    let guard = Arc::new(Guard::new(settings, Arc::default(), metrics.clone()));
+    let mut path = Path::new(settings.clone(), outlets, settlements, guard, metrics);
     let partition = [record.partition.clone()];
     let [first] = &partition;
     let (next, journal) = (None, String::new());

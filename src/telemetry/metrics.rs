@@ -49,6 +49,7 @@ pub struct Metrics {
     pub assigned_partitions: IntGauge,
     pub paused_partitions: IntGauge,
     pub lane_halted: IntGaugeVec,
+    pub route_halted: IntGaugeVec,
     pub commits: IntCounterVec,
     pub rebalances: IntCounterVec,
     pub drain_timeouts: IntCounter,
@@ -179,6 +180,13 @@ impl Metrics {
                 "lane_halted",
                 "1 while a lane is stopped by a fault of the configuration, else 0.",
                 &["target", "operation"],
+            )?,
+            route_halted: d.gauges(
+                "route_halted",
+                "1 while a route is stopped because too many of its records would become dead \
+                 letters, else 0. The stage tells whether they are refused by the mapping or by \
+                 LaunchDarkly.",
+                &["route", "stage"],
             )?,
             commits: d.counters("commits_total", "Offset commits by result.", &["result"])?,
             rebalances: d.counters("rebalances_total", "Rebalance events by kind.", &["kind"])?,

@@ -20,6 +20,7 @@ use ldsink::pipeline::deliver::definitions::{self, DefinitionLanes};
 use ldsink::pipeline::deliver::events::{self, EventLane};
 use ldsink::pipeline::deliver::ordered::OrderedLanes;
 use ldsink::pipeline::deliver::segments::{self, SegmentLanes};
+use ldsink::pipeline::guard::Guard;
 use ldsink::pipeline::path::{Outlets, Path};
 use ldsink::pipeline::settings::CoalesceSettings;
 use ldsink::pipeline::source::Intake;
@@ -94,22 +95,19 @@ impl House {
 impl<'h> Rig<'h> {
     /// Starts the lanes of a configuration with one target. Pauses are as short as they can be.
     pub(crate) fn start(house: &'h House, config: &str, coalesce: CoalesceSettings) -> Self {
-        let mut config = Config::parse(config, "lanes.yaml", &|_| None).unwrap();
-        let delivery = &mut config.pipeline.delivery;
-        delivery.retry_initial = Duration::from_millis(1);
-        delivery.retry_max = Duration::from_millis(4);
-        delivery.probe_interval = Duration::from_millis(2);
-        delivery.request_timeout = Duration::from_millis(250);
-        config.pipeline.coalesce = coalesce;
+        let config = hasty(config, coalesce);
         let (health, metrics) = (Arc::new(Health::default()), Metrics::new().unwrap());
         let (settlements, from_lanes) = channel();
         let (to_path, to_be_applied) = channel();
         let (dead_letters, letters) = unbounded_channel();
+        let guard = Guard::new(&config.pipeline, Arc::clone(&health), metrics.clone());
+        let guard = Arc::new(guard);
         let abandoned = CancellationToken::new();
         let tasks = TaskSet::new(CancellationToken::new());
         let reports = LaneReports {
             settlements,
             dead_letters: dead_letters.clone(),
+            guard: Arc::clone(&guard),
             health: Arc::clone(&health),
             metrics: metrics.clone(),
         };
@@ -136,7 +134,7 @@ impl<'h> Rig<'h> {
             tasks.spawn("ordered_lanes", ordered.run(keyed, tasks.clone()));
         }
         let outlets = Outlets { events: vec![to_events], keyed: vec![to_ordered], dead_letters };
-        let mut path = Path::new(config.pipeline, outlets, to_be_applied, &metrics);
+        let mut path = Path::new(config.pipeline, outlets, to_be_applied, guard, &metrics);
         path.assigned(&(0..PARTITIONS).map(nothing_committed).collect::<Vec<_>>());
         let offsets = vec![0; usize::try_from(PARTITIONS).unwrap()];
         health.beat();
@@ -253,6 +251,18 @@ impl<'h> Rig<'h> {
     }
 }
 
+/// The configuration with pauses as short as they can be.
+fn hasty(config: &str, coalesce: CoalesceSettings) -> Config {
+    let mut config = Config::parse(config, "lanes.yaml", &|_| None).unwrap();
+    let delivery = &mut config.pipeline.delivery;
+    delivery.retry_initial = Duration::from_millis(1);
+    delivery.retry_max = Duration::from_millis(4);
+    delivery.probe_interval = Duration::from_millis(2);
+    delivery.request_timeout = Duration::from_millis(250);
+    config.pipeline.coalesce = coalesce;
+    config
+}
+
 fn all() -> Vec<Partition> {
     (0..PARTITIONS).map(|number| Partition::new(TOPIC, number)).collect()
 }
@@ -271,7 +281,8 @@ fn note(settled: &mut BTreeMap<(i32, i64), Settled>, settlement: &Settlement) {
             }
         }
         Settlement::DeadLetter { slot } => settled.entry(place(slot)).or_default().dead += 1,
-        Settlement::Keyed { accepted, .. } => {
+        Settlement::Withheld { .. } => {}
+        Settlement::Keyed { accepted, .. } | Settlement::Accepted { slots: accepted } => {
             for slot in accepted {
                 settled.entry(place(slot)).or_default().accepted += 1;
             }

@@ -29,10 +29,18 @@ struct Blocked {
 
 impl Blocked {
     async fn start(dead_letter_settings: &[(&str, &str)]) -> Self {
-        let kafka = KafkaCluster::shared().await;
+        Self::on(KafkaCluster::shared().await, 1, dead_letter_settings).await
+    }
+
+    async fn on(
+        kafka: Arc<KafkaCluster>,
+        replicas: usize,
+        dead_letter_settings: &[(&str, &str)],
+    ) -> Self {
         let sandbox = LaunchDarkly::start().await;
-        let topic = kafka.unique_topic("orders", 1).await;
-        kafka.create_topic_with(&format!("{topic}.dead"), 1, 1, dead_letter_settings).await;
+        let topic = unique_name("orders");
+        kafka.create_topic(&topic, 1, replicas).await;
+        kafka.create_topic_with(&format!("{topic}.dead"), 1, replicas, dead_letter_settings).await;
         let group = unique_name("group");
         let config = orders_config(kafka.bootstrap(), &topic, &group, sandbox.url());
         let service = Service::start(&config);
@@ -100,6 +108,19 @@ async fn progress_waits_for_a_letter_that_the_topic_refuses() {
     let (status, body) = blocked.service.ask("/ready").await;
     assert!(status == 503 && body.contains("dead_letter"), "{status} {body}");
     assert!(blocked.service.metric("ldsink_dead_letter_failures_total", &[]).await >= 1.0);
+    blocked.goes_on().await;
+}
+
+/// The topic is there and takes nothing: fewer of its replicas are in step than it asks for.
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_waits_for_a_letter_that_too_few_replicas_would_take() {
+    let kafka = Arc::new(KafkaCluster::start(3).await);
+    let mut blocked = Blocked::on(kafka, 3, &[("min.insync.replicas", "3")]).await;
+    blocked.kafka.kill_broker(2).await;
+    blocked.waits().await;
+    blocked.service.says(PATIENCE, &["dead letters cannot be written"]).await;
+    let (status, body) = blocked.service.ask("/ready").await;
+    assert!(status == 503 && body.contains("dead_letter"), "{status} {body}");
     blocked.goes_on().await;
 }
 

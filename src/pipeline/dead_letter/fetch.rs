@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Fetcher {
     settings: KafkaSettings,
-    turn: Mutex<()>,
+    /// Kept from one to the next: a new one takes as long as dozens of records.
+    reader: Mutex<Option<Reader>>,
 }
 
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(super) enum FetchError {
 
 impl Fetcher {
     pub(super) fn new(settings: KafkaSettings) -> Self {
-        Self { settings, turn: Mutex::new(()) }
+        Self { settings, reader: Mutex::new(None) }
     }
 
     /// Reads the record at `offset`.
@@ -42,29 +43,41 @@ impl Fetcher {
         partition: Partition,
         offset: i64,
     ) -> Result<OwnedRecord, FetchError> {
-        // One consumer at a time: dead letters are rare, connections are not free.
-        let turn = self.turn.lock().await;
-        let settings = self.settings.clone();
-        let fetched =
-            tokio::task::spawn_blocking(move || read(&settings, &partition, offset)).await;
-        drop(turn);
-        fetched.unwrap_or(Err(FetchError::Kafka(KafkaError::Canceled)))
+        // One at a time: dead letters are rare, connections are not free.
+        let mut kept = self.reader.lock().await;
+        let (reader, settings) = (kept.take(), self.settings.clone());
+        let reading = move || {
+            let mut reader = match reader {
+                Some(reader) => reader,
+                None => open(&settings)?,
+            };
+            let record = read(&mut reader, &partition, offset)?;
+            // After an error the next one begins anew.
+            reader.rest().map_err(FetchError::Kafka)?;
+            Ok((reader, record))
+        };
+        let fetched = tokio::task::spawn_blocking(reading).await;
+        let (reader, record) = fetched.unwrap_or(Err(FetchError::Kafka(KafkaError::Canceled)))?;
+        *kept = Some(reader);
+        Ok(record)
     }
 }
 
-fn read(
-    settings: &KafkaSettings,
-    partition: &Partition,
-    offset: i64,
-) -> Result<OwnedRecord, FetchError> {
+fn open(settings: &KafkaSettings) -> Result<Reader, FetchError> {
     let properties = [
         // An offset that is gone must be an error, not a jump.
         ("auto.offset.reset", "error"),
         ("fetch.queue.backoff.ms", "20"),
         ("queued.min.messages", "1"),
     ];
-    let reader = Reader::new(settings, KafkaLog::default(), &properties);
-    let mut reader = reader.map_err(FetchError::Kafka)?;
+    Reader::new(settings, KafkaLog::default(), &properties).map_err(FetchError::Kafka)
+}
+
+fn read(
+    reader: &mut Reader,
+    partition: &Partition,
+    offset: i64,
+) -> Result<OwnedRecord, FetchError> {
     reader.assign(partition, Offset::Offset(offset)).map_err(FetchError::Kafka)?;
     match reader.next(PATIENCE) {
         Ok(Next::Record(message)) if message.offset() == offset => Ok(owned(&message, partition)),

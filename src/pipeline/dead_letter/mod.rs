@@ -28,14 +28,16 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use self::fetch::{FetchError, Fetcher};
-use self::letter::Letter;
+use self::letter::{Circumstances, Letter};
 use crate::kafka::connection::{CreateError, KafkaLog, client_config, create};
 use crate::kafka::settings::KafkaSettings;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::{Settlement, Slot};
 use crate::model::record::OwnedRecord;
+use crate::model::routes::TopicMapping;
 use crate::runtime::failpoint::{self, Failpoint};
 use crate::runtime::tasks::TaskSet;
+use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -45,6 +47,9 @@ const CONCURRENCY: usize = 256;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// The part's name in `/ready`.
 const HEALTH_PART: &str = "dead_letter";
+
+/// Tells what the records of a topic are mapped by.
+pub type MappingOf = Box<dyn Fn(&str) -> Option<TopicMapping> + Send + Sync>;
 
 /// What the dead-letter stage reports to.
 #[derive(Debug, Clone)]
@@ -57,6 +62,7 @@ pub struct DeadLetterReports {
 /// Writes dead letters.
 pub struct DeadLetters {
     topic: String,
+    mapping_of: MappingOf,
     producer: FutureProducer<KafkaLog>,
     fetcher: Fetcher,
     reports: DeadLetterReports,
@@ -72,6 +78,7 @@ impl DeadLetters {
     pub fn new(
         settings: &KafkaSettings,
         topic: String,
+        mapping_of: MappingOf,
         reports: DeadLetterReports,
         abandoned: CancellationToken,
     ) -> Result<Self, DeadLetterError> {
@@ -81,7 +88,7 @@ impl DeadLetters {
             // A series that begins at its first dead letter would hide that one from `increase()`.
             reports.metrics.dead_letters.with_label_values(&[reason.as_str()]);
         }
-        Ok(Self { topic, producer, fetcher, reports, abandoned })
+        Ok(Self { topic, mapping_of, producer, fetcher, reports, abandoned })
     }
 
     /// Writes dead letters until the channel closes.
@@ -104,12 +111,19 @@ impl DeadLetters {
     }
 
     async fn write(&self, dead: DeadLetter) {
-        let reason = dead.refusal.reason;
+        let (reason, now_ms) = (dead.refusal.reason, clock::now_ms());
         let record = match dead.origin {
             DeadLetterOrigin::Copied(record) => record,
             DeadLetterOrigin::InKafka { ref sent } => self.original(&dead.slot, sent).await,
         };
-        let mut letter = Letter::new(record, &dead.refusal);
+        let mapping = (self.mapping_of)(&dead.slot.partition.topic);
+        let told = Circumstances {
+            refusal: &dead.refusal,
+            routes: dead.slot.routes,
+            mapping: mapping.as_ref(),
+            now_ms,
+        };
+        let mut letter = Letter::new(record, told);
         while let Err(error) = self.produce(&letter).await {
             let too_large =
                 error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);

@@ -24,6 +24,7 @@ use super::refused::Refused;
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::{Fence, Settlement, Slot};
+use crate::pipeline::guard::Guard;
 use crate::pipeline::settings::DeliverySettings;
 use crate::resilience::gate::Gate;
 use crate::resilience::quota::RequestQuota;
@@ -43,6 +44,7 @@ const UNREADY_AFTER: u32 = 5;
 pub struct LaneReports {
     pub settlements: Sender<Settlement>,
     pub dead_letters: UnboundedSender<DeadLetter>,
+    pub guard: Arc<Guard>,
     pub health: Arc<Health>,
     pub metrics: Metrics,
 }
@@ -161,7 +163,7 @@ impl Courier {
     }
 
     /// Waits until nobody waits for the answer any more.
-    async fn ended(&self, fences: &[Fence]) {
+    pub(super) async fn ended(&self, fences: &[Fence]) {
         // A batch is on behalf of few assignments: of one, or of those that feed a segment.
         let mut falls: FuturesUnordered<_> = fences.iter().map(Fence::fallen).collect();
         tokio::select! {

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::courier::{Abandoned, Answered, Courier, Errand};
 use super::refused::Refused;
+use super::seat::Seat;
 use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
 use crate::launchdarkly::definition::{Difference, difference};
 use crate::launchdarkly::metrics::MetricsClient;
@@ -80,12 +81,16 @@ impl DefinitionLanes {
     }
 
     /// Applies a definition and reports its end.
-    pub(super) async fn deliver(&self, batch: MetricBatch) -> Result<(), Abandoned> {
+    pub(super) async fn deliver(
+        &self,
+        batch: MetricBatch,
+        seat: &mut Seat,
+    ) -> Result<(), Abandoned> {
         let lane = LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) };
         let (desired, invalid) = (desired(&batch), Refused::invalid(&batch));
         let Slots { mut standing, replaced: mut accepted } = batch.slots;
         let until = self.courier.patience();
-        let applied = loop {
+        let (applied, _probe) = loop {
             let fences: Vec<Fence> = standing.iter().map(|slot| slot.fence.clone()).collect();
             let work = Work {
                 metric: &batch.metric,
@@ -94,9 +99,14 @@ impl DefinitionLanes {
                 assignment: standing.last().map(|slot| (&slot.partition, slot.epoch)),
                 errand: Errand { fences: &fences, until },
             };
-            let applied = match &invalid {
-                Some(refused) => Ok(Some((RefusalReason::InvalidDefinition, refused.clone()))),
-                None => self.apply(work).await,
+            let all = standing.iter().chain(&accepted);
+            let admitted = self.courier.admit(&standing, all, &fences, seat).await;
+            let applied = match (&admitted, &invalid) {
+                (Err(Abandoned), _) => Err(Abandoned),
+                (Ok(_), Some(refused)) => {
+                    Ok(Some((RefusalReason::InvalidDefinition, refused.clone())))
+                }
+                (Ok(_), None) => self.apply(work).await,
             };
             let before = standing.len();
             if applied.is_err() {
@@ -104,7 +114,7 @@ impl DefinitionLanes {
                 standing.retain(|slot| !slot.fence.has_fallen());
             }
             if applied.is_ok() || standing.is_empty() || standing.len() == before {
-                break applied;
+                break (applied, admitted);
             }
         };
         let Ok(refused) = applied else {
@@ -117,10 +127,14 @@ impl DefinitionLanes {
         };
         if let Some((reason, refused)) = refused {
             let sent = Bytes::from(Value::Object(desired).to_string());
+            if !refused.gave_up {
+                self.courier.note_refused(standing.iter());
+            }
             for slot in standing {
                 self.courier.dead_letter(slot, reason, &refused, sent.clone());
             }
         } else {
+            self.courier.note_passed(standing.iter());
             accepted.extend(standing);
         }
         self.courier.settle(Settlement::Keyed { lane, accepted });

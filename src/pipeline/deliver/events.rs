@@ -9,9 +9,11 @@ use tokio::time::Instant;
 
 use super::courier::{Abandoned, Answered, Courier, Errand};
 use super::refused::Refused;
+use super::seat::Seat;
 use crate::launchdarkly::events::EventsClient;
 use crate::model::batch::{EventBatch, Split};
-use crate::model::progress::{Settlement, Slot};
+use crate::model::progress::{Fence, Settlement, Slot};
+use crate::pipeline::guard::Probe;
 use crate::runtime::failpoint::{self, Failpoint};
 use crate::runtime::tasks::TaskSet;
 use crate::telemetry::clock;
@@ -34,21 +36,21 @@ impl EventLane {
     /// Delivers batches until the channel closes. They go out in parallel: metric events need no
     /// order.
     pub async fn run(self: Arc<Self>, mut batches: UnboundedReceiver<EventBatch>, tasks: TaskSet) {
-        let slots = Arc::new(Semaphore::new(self.courier.settings.concurrency));
-        while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let seats = Arc::new(Semaphore::new(self.courier.settings.concurrency));
+        while let Some(mut seat) = Seat::take(&seats).await {
             let Some(batch) = batches.recv().await else { break };
             let lane = Arc::clone(&self);
             tasks.spawn("deliver", async move {
                 let batch_shown = format!("{batch:?}");
-                if lane.deliver(batch).await.is_err() {
+                if lane.deliver(batch, &mut seat).await.is_err() {
                     tracing::debug!(batch = batch_shown, "batch abandoned; it is read again");
                 }
-                drop(slot);
+                drop(seat);
             });
         }
     }
 
-    async fn deliver(&self, batch: EventBatch) -> Result<(), Abandoned> {
+    async fn deliver(&self, batch: EventBatch, seat: &mut Seat) -> Result<(), Abandoned> {
         failpoint::reach(Failpoint::JournaledNotSent);
         let metrics = &self.courier.reports.metrics;
         let labels = [self.courier.target.as_str()];
@@ -58,22 +60,63 @@ impl EventLane {
             metrics.batch_bytes.with_label_values(&labels).observe(batch.body.len() as f64);
         }
         // Depth first, head before tail: the parts are settled about in offset order.
-        let until = self.courier.patience();
-        let mut open = vec![batch];
-        while let Some(part) = open.pop() {
+        let mut until = self.courier.patience();
+        let (mut open, mut letters) = (vec![batch], Vec::new());
+        // Of a halted route, until something is judged.
+        let mut probe = None;
+        while let Some(part) = open.last() {
+            let routes = self.routes_of(part);
+            if probe.is_none() && self.courier.guard().is_halted(&routes) {
+                probe = Some(self.wait(&open, &letters, &routes, seat).await?);
+                until = self.courier.patience();
+            }
+            let Some(part) = open.pop() else { break };
             match self.send(&part, until).await? {
-                Answered::Accepted(()) => self.settle(part),
-                Answered::Refused(refused) if refused.gave_up => self.give_up(part, &refused),
+                Answered::Accepted(()) => {
+                    let (topic, now) = (&part.partition.topic, Instant::now());
+                    self.courier.guard().passed_marks(topic, &part.marks, now);
+                    self.settle(part);
+                    probe = None;
+                }
+                Answered::Refused(refused) if refused.gave_up => {
+                    letters.extend(self.give_up(part, &refused));
+                    probe = None;
+                }
                 Answered::Refused(refused) => match part.split() {
                     Split::Halves(head, tail) => {
                         metrics.splits.with_label_values(&labels).inc();
                         open.extend([tail, head]);
                     }
-                    Split::Single(single) => self.refuse(&single, &refused),
+                    Split::Single(single) => {
+                        self.courier.guard().refused(&routes, Instant::now());
+                        self.refuse(&single, &refused);
+                        letters.push(single);
+                        probe = None;
+                    }
                 },
             }
         }
         Ok(())
+    }
+
+    /// Waits until what is open of a batch may be sent.
+    async fn wait(
+        &self,
+        open: &[EventBatch],
+        letters: &[EventBatch],
+        routes: &[usize],
+        seat: &mut Seat,
+    ) -> Result<Probe<'_>, Abandoned> {
+        let (parts, letters) = (open.to_vec(), letters.to_vec());
+        self.courier.settle(Settlement::Withheld { parts, letters });
+        let fences: Vec<Fence> = open.first().map(|part| part.fence.clone()).into_iter().collect();
+        let records = open.iter().map(EventBatch::records).sum();
+        let withheld = fences.iter().map(|fence| fence.withhold(records)).collect();
+        self.courier.wait_at_guard(routes, &fences, withheld, seat).await
+    }
+
+    fn routes_of(&self, part: &EventBatch) -> Vec<usize> {
+        self.courier.guard().routes(&part.partition.topic, part.routes())
     }
 
     async fn send(
@@ -88,20 +131,24 @@ impl EventLane {
         self.courier.carry(request, errand).await
     }
 
-    /// Dead-letters every record of a batch.
-    fn give_up(&self, batch: EventBatch, refused: &Refused) {
-        let mut rest = vec![batch];
+    /// Dead-letters every record of a batch. Gives them, each by itself.
+    fn give_up(&self, batch: EventBatch, refused: &Refused) -> Vec<EventBatch> {
+        let (mut rest, mut singles) = (vec![batch], Vec::new());
         while let Some(part) = rest.pop() {
             match part.split() {
                 Split::Halves(head, tail) => rest.extend([tail, head]),
-                Split::Single(single) => self.refuse(&single, refused),
+                Split::Single(single) => {
+                    self.refuse(&single, refused);
+                    singles.push(single);
+                }
             }
         }
+        singles
     }
 
     fn settle(&self, batch: EventBatch) {
         failpoint::reach(Failpoint::AnsweredNotSettled);
-        if let Some(oldest) = batch.oldest_ms {
+        if let Some(oldest) = batch.oldest_ms() {
             let late = clock::now_ms().saturating_sub(oldest).max(0);
             #[expect(clippy::cast_precision_loss, reason = "milliseconds fit a double")]
             self.courier
@@ -126,6 +173,7 @@ impl EventLane {
             bytes: single.body.len(),
             fence: single.fence.clone(),
             events_of: Some(single.target),
+            routes: single.routes(),
         };
         self.courier.dead_letter(slot, refused.reason(), refused, single.to_json());
     }

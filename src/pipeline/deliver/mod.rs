@@ -26,7 +26,9 @@
 pub mod courier;
 pub mod definitions;
 pub mod events;
+mod guarded;
 pub mod knowledge;
 pub mod ordered;
 pub mod refused;
+mod seat;
 pub mod segments;

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::definitions::DefinitionLanes;
+use super::seat::Seat;
 use super::segments::SegmentLanes;
 use crate::model::operation::KeyedBatch;
 use crate::runtime::tasks::TaskSet;
@@ -25,20 +26,20 @@ pub struct OrderedLanes {
 impl OrderedLanes {
     /// Delivers batches until the channel closes.
     pub async fn run(self: Arc<Self>, mut batches: UnboundedReceiver<KeyedBatch>, tasks: TaskSet) {
-        let slots = Arc::new(Semaphore::new(CONCURRENCY));
-        while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
+        let seats = Arc::new(Semaphore::new(CONCURRENCY));
+        while let Some(mut seat) = Seat::take(&seats).await {
             let Some(batch) = batches.recv().await else { break };
             let lanes = Arc::clone(&self);
             tasks.spawn("deliver_ordered", async move {
                 let lane = batch.lane();
                 let ended = match batch {
-                    KeyedBatch::Segment(batch) => lanes.segments.deliver(batch).await,
-                    KeyedBatch::Metric(batch) => lanes.definitions.deliver(batch).await,
+                    KeyedBatch::Segment(batch) => lanes.segments.deliver(batch, &mut seat).await,
+                    KeyedBatch::Metric(batch) => lanes.definitions.deliver(batch, &mut seat).await,
                 };
                 if ended.is_err() {
                     tracing::debug!(?lane, "batch abandoned; it is read again");
                 }
-                drop(slot);
+                drop(seat);
             });
         }
     }

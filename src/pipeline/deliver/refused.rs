@@ -66,6 +66,7 @@ impl Refused {
             route: None,
             detail: format!("target {target}: {}", self.detail),
             status: self.status,
+            answer: self.status.map(|_| self.detail.clone()),
             attempts: self.attempts,
         }
     }

@@ -29,6 +29,9 @@ const TARGET_NAMESPACE: Uuid = Uuid::from_u128(0x8d1b_02c7_9e0f_4f58_a3b1_6c55_7
 /// default (`offset.metadata.max.bytes`), because numbers may grow a little as progress is made.
 const TEXT_LIMIT: usize = 3_072;
 
+/// Runs above which no batch is divided: about half of what fits.
+const MOST_DIVIDED: usize = 120;
+
 /// The journal of one assigned partition.
 #[derive(Debug)]
 pub struct Journal {
@@ -116,6 +119,14 @@ pub enum Place {
     Planned(Edges),
     /// Its events may have been accepted, from another mapping.
     Foreign,
+}
+
+/// A part of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    pub edges: Edges,
+    pub records: usize,
+    pub check: Check,
 }
 
 /// What is to become of a batch just cut.
@@ -274,6 +285,40 @@ impl Journal {
         Some(Ended { accepted, dead })
     }
 
+    /// Makes parts of a batch, none of which was accepted, batches of their own, so that whoever has the
+    /// partition next cuts them as they are, and not the whole that they were once part of. `letters`
+    /// are the batch's records that were refused. Gives what has ended of it; nothing changes when
+    /// the journal would grow too much.
+    pub fn divide(
+        &mut self,
+        target: TargetId,
+        parts: &[Piece],
+        letters: &[Piece],
+    ) -> Option<Ended> {
+        let runs: usize = self.targets.iter().map(|target| target.runs.len()).sum();
+        if runs + 2 * parts.len() + letters.len() > MOST_DIVIDED {
+            return None;
+        }
+        let target = self.of(target)?;
+        let mut whole = Ended { accepted: Vec::new(), dead: Vec::new() };
+        let mut rest = parts;
+        while let Some(part) = rest.first() {
+            let at = target.runs.partition_point(|run| run.edges.last < part.edges.first);
+            let Some(edges) = target.runs.get(at).map(|run| run.edges) else { break };
+            // All that are parts of the same batch.
+            let of_it = rest.partition_point(|part| part.edges.last <= edges.last);
+            let Some((its, others)) = rest.split_at_checked(of_it.max(1)) else { break };
+            rest = others;
+            if part.edges != edges
+                && let Some(Ended { accepted, dead }) = target.divide(at, its, letters)
+            {
+                whole.accepted.extend(accepted);
+                whole.dead.extend(dead);
+            }
+        }
+        Some(whole)
+    }
+
     /// Forgets what the progress has passed.
     pub fn forget_below(&mut self, next: NextOffset) {
         for target in &mut self.targets {
@@ -333,6 +378,41 @@ impl TargetJournal {
                 self.join_done(self.runs.len() - 1);
             }
         }
+    }
+
+    /// Replaces the run at `at` by its parts, the letters that are under way, and what has ended.
+    fn divide(&mut self, at: usize, parts: &[Piece], letters: &[Piece]) -> Option<Ended> {
+        let run = self.runs.get_mut(at)?;
+        let RunState::Open { cut, parts: ends, .. } = &mut run.state else { return None };
+        let (cut, edges) = (*cut, run.edges);
+        let accepted = std::mem::take(&mut ends.accepted);
+        let dead = std::mem::take(&mut ends.dead);
+        let done = |first, last| Run { edges: Edges { first, last }, state: RunState::Done };
+        let open = |piece: &Piece| {
+            let parts = Parts { open: piece.records, accepted: Vec::new(), dead: Vec::new() };
+            Run { edges: piece.edges, state: RunState::Open { check: piece.check, cut, parts } }
+        };
+        let under_way = letters.iter().filter(|letter| {
+            let offset = letter.edges.first;
+            edges.first <= offset && offset <= edges.last && !dead.contains(&offset)
+        });
+        let mut pieces: Vec<Run> = parts.iter().chain(under_way).map(open).collect();
+        pieces.extend(
+            accepted
+                .iter()
+                .filter_map(|marks| Some(done(marks.first()?.offset, marks.last()?.offset))),
+        );
+        pieces.extend(dead.iter().map(|offset| done(*offset, *offset)));
+        pieces.sort_by_key(|run| run.edges.first);
+        let count = pieces.len();
+        let after = self.runs.split_off(at + 1);
+        self.runs.pop_back();
+        self.runs.extend(pieces);
+        self.runs.extend(after);
+        for place in (at..at + count).rev() {
+            self.join_done(place);
+        }
+        Some(Ended { accepted, dead })
     }
 
     /// Joins a run that is done with neighbours that are: between two batches of a target there are

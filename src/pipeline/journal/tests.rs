@@ -3,6 +3,7 @@
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
+use crate::model::routes::RouteSet;
 
 const A: TargetId = TargetId(0);
 const B: TargetId = TargetId(1);
@@ -16,8 +17,12 @@ fn edges(first: i64, last: i64) -> Edges {
     Edges { first, last }
 }
 
+fn mark(offset: i64) -> Mark {
+    Mark { offset, end: 0, events: 1, routes: RouteSet::of(0), time_ms: None }
+}
+
 fn marks(offsets: &[i64]) -> Vec<Mark> {
-    offsets.iter().map(|offset| Mark { offset: *offset, end: 0, events: 1 }).collect()
+    offsets.iter().map(|offset| mark(*offset)).collect()
 }
 
 #[test]
@@ -147,4 +152,53 @@ proptest! {
             prop_assert_eq!(place, if done { Place::Done } else { Place::Planned(cut) });
         }
     }
+}
+
+fn piece(first: i64, last: i64, records: usize) -> Piece {
+    Piece { edges: edges(first, last), records, check: Check(7) }
+}
+
+#[test]
+fn parts_that_wait_become_batches_of_their_own() {
+    let mut journal = journal(1);
+    journal.cut(A, edges(0, 99), 100, Check(1));
+    journal.cut(A, edges(100, 199), 100, Check(2));
+    let head: Vec<i64> = (0..25).collect();
+    assert_eq!(journal.accept(A, marks(&head)), None);
+    assert_eq!(journal.bury(A, 25), None);
+    // 26 is a letter that Kafka has not acknowledged.
+    let parts = [piece(27, 49, 23), piece(50, 99, 50), piece(100, 199, 100)];
+    let letters = [piece(25, 25, 1), piece(26, 26, 1)];
+    let ended = journal.divide(A, &parts, &letters).unwrap();
+    assert_eq!(ended, Ended { accepted: vec![marks(&head)], dead: vec![25] });
+    let written = journal.write(NextOffset(26)).text;
+    assert!(written.ends_with(":0+0.000007,0+16.000007,0+31.000007,0+63.000002"), "{written}");
+    // Again, nothing changes; then they end one by one.
+    assert_eq!(journal.divide(A, &parts, &letters).unwrap().accepted.len(), 0);
+    assert_eq!(journal.write(NextOffset(26)).text, written);
+    let tail: Vec<i64> = (50..100).collect();
+    assert!(journal.accept(A, marks(&tail)).is_some());
+    assert!(journal.bury(A, 26).is_some());
+    let written = journal.write(NextOffset(27)).text;
+    assert!(written.ends_with(":0+16.000007,0*31,0+63.000002"), "{written}");
+}
+
+#[test]
+fn a_journal_that_would_grow_too_much_stays_as_it_is() {
+    let mut journal = journal(1);
+    for n in 0..40 {
+        journal.cut(A, edges(n * 10, n * 10 + 9), 10, Check(1));
+    }
+    let parts: Vec<Piece> = (0..10).map(|n| piece(n, n, 1)).collect();
+    let mut divided = 0;
+    for n in 0..40 {
+        let shift = |part: &Piece| {
+            let Edges { first, last } = part.edges;
+            Piece { edges: edges(first + n * 10, last + n * 10), ..*part }
+        };
+        let parts: Vec<Piece> = parts.iter().map(shift).collect();
+        divided += usize::from(journal.divide(A, &parts, &[]).is_some());
+    }
+    assert!((5..40).contains(&divided), "{divided}");
+    assert!(journal.write(NextOffset(0)).text.len() < TEXT_LIMIT);
 }

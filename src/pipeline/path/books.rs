@@ -103,6 +103,12 @@ impl Books {
         self.partitions.iter().map(PartitionPath::bytes).sum()
     }
 
+    /// What counts against the limit of all partitions: those that are held back take nothing in, and
+    /// what they have must not stop the others.
+    pub(super) fn moving_bytes(&self) -> usize {
+        self.partitions.iter().filter(|it| !it.is_shut()).map(PartitionPath::bytes).sum()
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.partitions.iter().map(|partition| partition.ledger.waiting()).sum()
     }

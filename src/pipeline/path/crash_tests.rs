@@ -12,12 +12,14 @@ use super::tests::{CONFIG, Rig, rig, zero};
 use super::*;
 use crate::model::batch::Split;
 use crate::model::outcome::{DeadLetterOrigin, Refusal};
-use crate::model::progress::NextOffset;
+use crate::model::progress::{NextOffset, Withheld};
 
 /// LaunchDarkly, by what its documentation says of repeats: a request is dropped when its ID was
 /// seen with the same content. `POISON` is refused.
 #[derive(Default)]
 struct Account {
+    /// What was refused is accepted from now on.
+    mended: bool,
     seen: HashMap<(String, Uuid), Vec<u8>>,
     /// Times each event was counted, by target and record.
     counted: HashMap<(String, i64), u32>,
@@ -40,8 +42,20 @@ struct Process {
     /// The next record to be read.
     next: i64,
     /// Batches and parts of batches on their way.
-    sent: Vec<EventBatch>,
+    sent: Vec<Sent>,
     letters: Vec<DeadLetter>,
+    batches: usize,
+    /// Of parts that wait, because a guard has halted their route.
+    withheld: HashMap<usize, Withheld>,
+}
+
+/// A batch or a part of one.
+struct Sent {
+    /// Which batch it was once part of.
+    of: usize,
+    batch: EventBatch,
+    /// Records of the same batch that were refused before.
+    refused: Vec<EventBatch>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +67,8 @@ enum Step {
         which: u8,
         settle: bool,
     },
+    /// The lane of the nth request waits with what is left of its batch.
+    Withhold(u8),
     /// Kafka acknowledges the nth dead letter.
     Bury(u8),
     /// A commit reaches Kafka; its confirmation gets lost or not.
@@ -71,7 +87,7 @@ impl Account {
     /// Gives whether the request is accepted.
     fn import(&mut self, target: &str, batch: &EventBatch) -> bool {
         let poisoned = batch.marks.iter().any(|mark| row_of(mark.offset) == POISON);
-        if poisoned {
+        if poisoned && !self.mended {
             return false;
         }
         let (id, body) = (batch.payload_id(target), batch.to_json().to_vec());
@@ -115,13 +131,20 @@ impl Process {
         let [partition] = &zero();
         rig.path.assigned(&[Committed { partition: partition.clone(), next, journal }]);
         let (sent, letters) = (Vec::new(), Vec::new());
-        Self { rig, now: Instant::now(), next: next.map_or(0, |n| n.0), sent, letters }
+        let (next, withheld) = (next.map_or(0, |n| n.0), HashMap::new());
+        Self { rig, now: Instant::now(), next, sent, letters, batches: 0, withheld }
     }
 
     fn collect(&mut self) {
         self.rig.path.turn(self.now);
-        self.sent.extend(std::iter::from_fn(|| self.rig.batches.try_recv().ok()));
-        self.sent.extend(std::iter::from_fn(|| self.rig.staging.try_recv().ok()));
+        let new: Vec<EventBatch> = std::iter::from_fn(|| {
+            self.rig.batches.try_recv().or_else(|_| self.rig.staging.try_recv()).ok()
+        })
+        .collect();
+        for batch in new {
+            self.batches += 1;
+            self.sent.push(Sent { of: self.batches, batch, refused: Vec::new() });
+        }
         self.letters.extend(std::iter::from_fn(|| self.rig.letters.try_recv().ok()));
     }
 
@@ -150,18 +173,22 @@ impl Process {
         if self.sent.is_empty() {
             return;
         }
-        let batch = self.sent.swap_remove(which % self.sent.len());
+        let Sent { of, batch, refused } = self.sent.swap_remove(which % self.sent.len());
+        self.withheld.remove(&of);
         if world.account.import(TARGETS[batch.target.0], &batch) {
             if settle {
                 self.rig.accept(batch);
             } else {
                 // As if time had run out: the same request once more.
-                self.sent.push(batch);
+                self.sent.push(Sent { of, batch, refused });
             }
             return;
         }
         match batch.split() {
-            Split::Halves(head, tail) => self.sent.extend([tail, head]),
+            Split::Halves(head, tail) => {
+                let part = |batch| Sent { of, batch, refused: refused.clone() };
+                self.sent.extend([part(tail), part(head)]);
+            }
             Split::Single(single) => {
                 let slot = Slot {
                     partition: single.partition.clone(),
@@ -170,7 +197,11 @@ impl Process {
                     bytes: single.body.len(),
                     fence: single.fence.clone(),
                     events_of: Some(single.target),
+                    routes: single.routes(),
                 };
+                for other in self.sent.iter_mut().filter(|other| other.of == of) {
+                    other.refused.push(single.clone());
+                }
                 self.letters.push(DeadLetter {
                     origin: DeadLetterOrigin::InKafka { sent: single.to_json() },
                     refusal: Refusal {
@@ -179,12 +210,27 @@ impl Process {
                         route: None,
                         detail: String::new(),
                         status: Some(400),
+                        answer: None,
                         attempts: 1,
                     },
                     slot,
                 });
             }
         }
+    }
+
+    fn withhold(&mut self, which: usize) {
+        if self.sent.is_empty() {
+            return;
+        }
+        let at = which % self.sent.len();
+        let of = self.sent[at].of;
+        let letters = self.sent[at].refused.clone();
+        let its = self.sent.iter().filter(|other| other.of == of);
+        let parts: Vec<EventBatch> = its.map(|it| it.batch.clone()).collect();
+        let records = parts.iter().map(EventBatch::records).sum();
+        self.withheld.insert(of, parts[0].fence.withhold(records));
+        self.rig.settle.send(Settlement::Withheld { parts, letters }).unwrap();
     }
 
     fn bury(&mut self, which: usize, world: &mut World) {
@@ -210,11 +256,12 @@ impl Process {
             Step::Read(records) => (0..*records).for_each(|_| self.read(end)),
             Step::Wait(tenths) => self.now += Duration::from_millis(u64::from(*tenths) * 100),
             Step::Answer { which, settle } => self.answer(usize::from(*which), *settle, world),
+            Step::Withhold(which) => self.withhold(usize::from(*which)),
             Step::Bury(which) => self.bury(usize::from(*which), world),
             Step::Commit { confirm } => self.commit(*confirm, world),
             Step::Late(which) => world.arrive_late(usize::from(*which)),
             Step::Crash => {
-                world.late.append(&mut self.sent);
+                world.late.extend(self.sent.drain(..).map(|sent| sent.batch));
                 return false;
             }
         }
@@ -249,6 +296,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (1..15_u8).prop_map(Step::Wait),
         5 => (0..9_u8, prop::bool::weighted(0.8)).prop_map(|(which, settle)| Step::Answer { which, settle }),
         2 => (0..9_u8).prop_map(Step::Bury),
+        2 => (0..9_u8).prop_map(Step::Withhold),
         4 => prop::bool::weighted(0.8).prop_map(|confirm| Step::Commit { confirm }),
         1 => (0..9_u8).prop_map(Step::Late),
         1 => Just(Step::Crash),
@@ -326,4 +374,54 @@ proptest! {
             }
         }
     }
+}
+
+/// A batch is refused, its head accepted, one record dead-lettered, and its tail waits when the process
+/// stops. Then what refused it is mended: only the tail is sent, as the request that it would have been.
+#[tokio::test(start_paused = true)]
+async fn what_waits_of_a_divided_batch_is_cut_again_alone() {
+    let config = CONFIG.replace("max_events: 3", "max_events: 40").replace("KB", "MB");
+    let mut world = World::default();
+    let mut process = Process::start(&world, &config);
+    // 5 is poison, 3 is a gap; all for production.
+    process.read(9);
+    while process.next < 9 {
+        process.read(9);
+    }
+    process.rig.path.flush(&zero());
+    process.commit(true, &mut world);
+    process.collect();
+    let is_whole = |it: &Sent| it.batch.target.0 == 0;
+    let whole = process.sent.iter().position(is_whole).unwrap();
+    let whole = process.sent.swap_remove(whole);
+    let others = std::mem::replace(&mut process.sent, vec![whole]);
+    assert_eq!(process.sent[0].batch.records(), 8);
+    // Depth first, head before tail, as the lane does, up to the first record that is refused.
+    while process.letters.is_empty() {
+        process.answer(process.sent.len() - 1, true, &mut world);
+    }
+    assert_eq!(process.sent.len(), 2, "what is open of it");
+    process.withhold(0);
+    process.sent.extend(others);
+    while process.sent.len() > 2 {
+        process.answer(2, true, &mut world);
+    }
+    process.bury(0, &mut world);
+    process.collect();
+    assert!(process.rig.path.is_drained(&zero()));
+    process.commit(true, &mut world);
+    let waiting: HashSet<Uuid> =
+        process.sent.iter().map(|it| it.batch.payload_id("production")).collect();
+    assert_eq!(waiting.len(), 2);
+
+    world.account.mended = true;
+    let mut process = Process::start(&world, &config);
+    assert!(process.finish(9, &mut world));
+    let seen = |id: &Uuid| world.account.seen.contains_key(&("production".to_owned(), *id));
+    assert!(waiting.iter().all(seen), "the same requests");
+    for offset in [0, 1, 2, 4, 6, 7, 8] {
+        let counted = world.account.counted[&("production".to_owned(), offset)];
+        assert_eq!(counted, 1, "{offset}");
+    }
+    assert!(!world.account.counted.contains_key(&("production".to_owned(), 5)), "a dead letter");
 }

@@ -17,12 +17,14 @@
 mod books;
 mod checks;
 mod counters;
+mod guarding;
 mod keyed;
 mod partition;
 mod recovery;
 mod scratch;
 mod taking;
 
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -33,11 +35,13 @@ use self::books::Books;
 use self::checks::Checks;
 pub use self::checks::{KnowledgeLinks, wanted};
 use self::counters::PathCounters;
+use self::guarding::Guarding;
 use self::keyed::KeyedLanes;
 use self::partition::PartitionPath;
 use self::scratch::Scratch;
 use super::check::Patience;
 use super::commit::CommitSchedule;
+use super::guard::Guard;
 use super::route::Router;
 use super::settings::{LimitSettings, PipelineSettings};
 use super::source::{Intake, Turn};
@@ -46,6 +50,7 @@ use crate::model::operation::KeyedBatch;
 use crate::model::outcome::{DeadLetter, Outcome};
 use crate::model::progress::{CommitEntry, Committed, Settlement, Slot};
 use crate::model::record::{Partition, Record};
+use crate::model::routes::RouteSet;
 use crate::runtime::failpoint::{self, Failpoint};
 use crate::telemetry::metrics::Metrics;
 
@@ -78,6 +83,7 @@ pub struct Path {
     counters: PathCounters,
     checks: Checks,
     keyed: KeyedLanes,
+    guarding: Guarding,
     /// Reused from record to record.
     scratch: Scratch,
     /// Reused from turn to turn; empty in between.
@@ -96,6 +102,7 @@ impl Path {
         settings: PipelineSettings,
         outlets: Outlets,
         settlements: Receiver<Settlement>,
+        guard: Arc<Guard>,
         metrics: &Metrics,
     ) -> Self {
         Self {
@@ -105,6 +112,7 @@ impl Path {
             counters: PathCounters::new(metrics, &settings.routes),
             checks: Checks::default(),
             keyed: KeyedLanes::new(settings.coalesce),
+            guarding: Guarding::new(guard),
             scratch: Scratch::default(),
             cut: Vec::new(),
             keyed_cut: Vec::new(),
@@ -143,6 +151,20 @@ impl Path {
                     state.end_batch(ended);
                     self.counters.closed(state.ledger.take_closed());
                     self.progressed = true;
+                }
+            }
+            Settlement::Withheld { parts, letters } => {
+                let Some(first) = parts.first() else { return };
+                if let Some(state) = self.books.find(&first.partition, first.epoch) {
+                    state.divide(&parts, &letters);
+                    self.counters.closed(state.ledger.take_closed());
+                    // What was accepted of the batch is to be known as soon as can be.
+                    (self.progressed, self.hurried) = (true, true);
+                }
+            }
+            Settlement::Accepted { slots } => {
+                for slot in &slots {
+                    self.settle(slot, Outcome::Delivered);
                 }
             }
             Settlement::DeadLetter { slot } => self.settle(&slot, Outcome::DeadLettered),
@@ -194,8 +216,9 @@ impl Path {
 
     /// Hands the operations of the record just sealed to their lanes.
     fn offer_operations(&mut self, place: &Slot, now: Instant) {
-        for operation in self.scratch.operations.drain(..) {
-            let slot = Slot { bytes: operation.size(), ..place.clone() };
+        let places = self.scratch.places.drain(..).map(RouteSet::of);
+        for (operation, routes) in self.scratch.operations.drain(..).zip(places) {
+            let slot = Slot { bytes: operation.size(), routes, ..place.clone() };
             if let Some(state) = self.books.find(&slot.partition, slot.epoch) {
                 state.add_in_flight(slot.bytes);
             }
@@ -226,15 +249,15 @@ impl Path {
     /// Pauses what is over its limit and resumes what is well below it.
     fn balance(&mut self, now: Instant, turn: &mut Turn) {
         let LimitSettings { in_flight_bytes, partition_in_flight_bytes } = self.settings.limits;
-        let total = self.books.bytes();
+        let total = self.books.moving_bytes();
         let (all_full, all_low) = (total > in_flight_bytes, total <= in_flight_bytes / 2);
         let mut flush = false;
         for partition in self.books.all_mut() {
             let bytes = partition.bytes();
-            let parks = !partition.parked.is_empty();
+            let holds = partition.is_shut() || !partition.parked.is_empty();
             let large = all_full || bytes > partition_in_flight_bytes;
-            let full = parks || large && !partition.is_recovering();
-            let low = all_low && bytes <= partition_in_flight_bytes / 2 && !parks;
+            let full = holds || large && !partition.is_recovering();
+            let low = all_low && bytes <= partition_in_flight_bytes / 2 && !holds;
             if full && partition.pause(now) {
                 // What waits to fill up would wait in vain while nothing comes in.
                 partition.cut_all(&mut self.cut);
@@ -298,6 +321,14 @@ impl Intake for Path {
             return;
         };
         partition.note_read();
+        if partition.has_kept(record.offset) {
+            let id = partition.id().clone();
+            self.begin_anew(&id, record.offset);
+        }
+        if self.keep_if_held(record, now) {
+            return;
+        }
+        let Some(partition) = self.books.of_record(record.topic, record.partition) else { return };
         if partition.parked.is_empty() {
             self.take(record, now, Patience::Some);
         } else {
@@ -308,6 +339,7 @@ impl Intake for Path {
     fn turn(&mut self, now: Instant) -> Turn {
         let mut turn = Turn::default();
         self.apply_settlements();
+        self.guard_turn(now);
         self.take_parked(now);
         self.cut_due_batches(now);
         self.balance(now, &mut turn);
@@ -373,11 +405,14 @@ impl Intake for Path {
             self.books.close(id);
         }
         self.forget_fallen();
+        self.guarding.forget_routes(&self.books);
         self.counters.in_flight(self.books.bytes(), self.books.waiting());
     }
 }
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod guard_tests;
 #[cfg(test)]
 mod tests;

@@ -8,18 +8,22 @@ use tokio::time::Instant;
 
 use super::checks::{Checked, Checks, Parked};
 use super::counters::PathCounters;
+use super::guarding::Held;
 use super::recovery::Recovered;
-use super::scratch::{GroupMapped, Halt, Mapped, Scratch, refusal};
+use super::scratch::{GroupMapped, Halt, Mapped, Refused, Scratch, refusal};
 use crate::model::batch::{EventBatch, TargetId};
-use crate::model::outcome::{Outcome, Refusal, RefusalReason, Stage};
+use crate::model::outcome::{FilterReason, Outcome, RefusalReason, Stage};
 use crate::model::progress::{CommitEntry, Committed, Epoch, Fence, NextOffset, Slot};
 use crate::model::record::{Partition, Record};
+use crate::model::routes::RouteSet;
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
 use crate::pipeline::batch::{Cut, OpenBatch};
 use crate::pipeline::check::Made;
 use crate::pipeline::decode::{Decoded, decode};
-use crate::pipeline::journal::{Check, Edges, Ended, Journal, JournalError, Release, Written};
-use crate::pipeline::route::{FormatGroup, RouteError, Routed, TopicRoutes};
+use crate::pipeline::journal::{
+    Check, Edges, Ended, Journal, JournalError, Piece, Release, Written,
+};
+use crate::pipeline::route::{FormatGroup, RouteError, RouteId, Routed, TopicRoutes};
 use crate::pipeline::settings::{PipelineSettings, Unmatched};
 use crate::telemetry::metrics::Counter;
 
@@ -46,6 +50,8 @@ pub(super) struct PartitionPath {
     /// Bytes of batches and dead letters on their way.
     in_flight: usize,
     paused: Option<Instant>,
+    /// While one of its routes is halted.
+    held: Option<Held>,
     read: Counter,
 }
 
@@ -76,6 +82,7 @@ impl PartitionPath {
             recovered: Recovered::default(),
             in_flight: 0,
             paused: None,
+            held: None,
             read,
         }
     }
@@ -123,7 +130,8 @@ impl PartitionPath {
     /// A place in this assignment of the partition, without bytes.
     pub(super) fn slot(&self, offset: i64) -> Slot {
         let (partition, fence) = (self.id.clone(), self.fence.clone());
-        Slot { partition, epoch: self.epoch, offset, bytes: 0, fence, events_of: None }
+        let (epoch, bytes, routes) = (self.epoch, 0, RouteSet::NONE);
+        Slot { partition, epoch, offset, bytes, fence, events_of: None, routes }
     }
 
     /// What another assignment of the same partition begins with.
@@ -156,8 +164,9 @@ impl PartitionPath {
         counters: &PathCounters,
         checks: &mut Checks,
         unmatched: Unmatched,
-    ) -> Result<Mapped, Refusal> {
+    ) -> Result<Mapped, Refused> {
         scratch.operations.clear();
+        scratch.places.clear();
         scratch.made.clear();
         scratch.filtered.clear();
         scratch.mistaken.clear();
@@ -173,7 +182,7 @@ impl PartitionPath {
         match mapped {
             Ok(mapped) => Ok(mapped),
             Err(Halt::Wait) => Ok(Mapped::Waits),
-            Err(Halt::Refused(refusal)) => Err(refusal),
+            Err(Halt::Refused(refused)) => Err(refused),
         }
     }
 
@@ -184,22 +193,35 @@ impl PartitionPath {
         checks: &mut Checks,
         unmatched: Unmatched,
     ) -> Result<Mapped, Halt> {
-        let refuse = |reason, detail| refusal(Stage::Route, None, reason, detail);
+        let refuse = |routes, reason, detail: &str| Refused {
+            refusal: refusal(Stage::Route, None, reason, detail),
+            routes,
+        };
         let routes = Arc::clone(&self.routes);
-        let mut only_unmatched = true;
+        let owed = routes.owed(record).map_err(|e| refuse(RouteSet::ALL, e.reason, &e.detail))?;
+        // A record that some routes have taken before is no surprise when the others do not.
+        let mut only_unmatched = owed == RouteSet::ALL;
         for group in routes.groups() {
-            let GroupMapped { rowless } = self.map_group(group, record, scratch, checks)?;
+            if group.places().within(owed).is_empty() {
+                let taken = group.routes.iter().map(|route| (route.id, FilterReason::TakenBefore));
+                scratch.filtered.extend(taken);
+                continue;
+            }
+            let GroupMapped { rowless } = self.map_group(group, owed, record, scratch, checks)?;
             only_unmatched &= !rowless;
         }
-        if self.open.iter().any(|open| open.has_unsealed() && open.is_oversized()) {
+        let oversized = |open: &&OpenBatch| open.has_unsealed() && open.is_oversized();
+        if let Some(open) = self.open.iter().find(oversized) {
             let detail = "its events are larger than `batch.max_bytes`";
-            return Err(refuse(RefusalReason::TooLarge, detail).into());
+            let routes = open.unsealed_routes();
+            return Err(refuse(routes, RefusalReason::TooLarge, detail).into());
         }
         if self.open.iter().any(OpenBatch::has_unsealed) || !scratch.operations.is_empty() {
             return Ok(Mapped::Operations);
         }
         if only_unmatched && unmatched == Unmatched::DeadLetter {
-            return Err(refuse(RefusalReason::Unmatched, "no route's `when` holds").into());
+            let detail = "no route's `when` holds";
+            return Err(refuse(RouteSet::ALL, RefusalReason::Unmatched, detail).into());
         }
         Ok(Mapped::Filtered)
     }
@@ -207,10 +229,12 @@ impl PartitionPath {
     fn map_group(
         &mut self,
         group: &FormatGroup,
+        owed: RouteSet,
         record: &Record<'_>,
         scratch: &mut Scratch,
         checks: &mut Checks,
     ) -> Result<GroupMapped, Halt> {
+        let places = group.places().within(owed);
         let change = match decode(group.reading, record, &mut scratch.room) {
             Ok(Decoded::Change(change)) => change,
             Ok(Decoded::Filtered(reason)) => {
@@ -218,7 +242,8 @@ impl PartitionPath {
                 return Ok(GroupMapped { rowless: true });
             }
             Err(error) => {
-                return Err(refusal(Stage::Decode, None, error.reason, &error.detail).into());
+                let refusal = refusal(Stage::Decode, None, error.reason, &error.detail);
+                return Err(Refused { refusal, routes: places }.into());
             }
         };
         if group.declines(&change) {
@@ -229,10 +254,16 @@ impl PartitionPath {
             }
             return Ok(GroupMapped { rowless: true });
         }
-        let on =
-            |name: Option<&str>, e: RouteError| refusal(Stage::Route, name, e.reason, &e.detail);
-        group.pick(&change, &mut scratch.picks).map_err(|error| on(None, error))?;
+        let on = |name: Option<&str>, routes, e: RouteError| Refused {
+            refusal: refusal(Stage::Route, name, e.reason, &e.detail),
+            routes,
+        };
+        group.pick(&change, &mut scratch.picks).map_err(|error| on(None, places, error))?;
         for route in &group.routes {
+            if !owed.has(route.place) {
+                scratch.filtered.push((route.id, FilterReason::TakenBefore));
+                continue;
+            }
             // Only metric events are written to a body; where a topic has none for the target, the
             // route is of another kind.
             let mut open = self.open.iter_mut().find(|open| open.target() == route.target);
@@ -250,8 +281,9 @@ impl PartitionPath {
                 Ok(Routed::Filtered(_)) | Err(_) => Checked::Pass,
             };
             if let (Ok(Routed::MetricEvent), Some(open)) = (&routed, open) {
-                open.count_event();
+                open.count_event(route.place);
             }
+            scratch.places.resize(scratch.operations.len(), route.place);
             match routed {
                 Ok(Routed::MetricEvent | Routed::Operations) => {
                     let mistake = checked.verdict(route, checks)?;
@@ -259,7 +291,7 @@ impl PartitionPath {
                     scratch.made.push(route.id);
                 }
                 Ok(Routed::Filtered(reason)) => scratch.filtered.push((route.id, reason)),
-                Err(error) => return Err(on(Some(&route.name), error).into()),
+                Err(error) => return Err(on(Some(&route.name), route.set(), error).into()),
             }
         }
         Ok(GroupMapped { rowless: change.tombstone })
@@ -351,10 +383,10 @@ impl PartitionPath {
         }
     }
 
-    /// Whether everything taken is settled, but for batches that are being collected again: whoever
-    /// owns the partition next does so, too.
+    /// Whether everything taken is settled, but for batches that are being collected again and for
+    /// what waits until its route is mended: whoever owns the partition next sees to them, too.
     pub(super) fn is_drained(&self) -> bool {
-        self.ledger.owed() == self.held_records()
+        self.ledger.owed() == self.held_records() + self.fence.withheld()
     }
 
     /// Whether it must be read on, whatever its size: a batch that is collected again ends with its
@@ -379,7 +411,58 @@ impl PartitionPath {
     /// Everything the partition holds in memory between Kafka and LaunchDarkly.
     pub(super) fn bytes(&self) -> usize {
         let open: usize = self.open.iter().map(OpenBatch::sealed_bytes).sum();
-        self.in_flight + open + self.parked.bytes() + self.ledger.waiting() * SLOT_BYTES
+        let kept = self.parked.bytes() + self.held.as_ref().map_or(0, Held::bytes);
+        self.in_flight + open + kept + self.ledger.waiting() * SLOT_BYTES
+    }
+
+    // === held back ===
+
+    pub(super) fn routes(&self) -> &[RouteId] {
+        self.routes.ids()
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Whether it must not be read because a route of it is halted.
+    pub(super) fn is_shut(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| !held.flows) && !self.is_recovering()
+    }
+
+    pub(super) fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    pub(super) fn hold(&mut self) -> &mut Held {
+        self.held.get_or_insert_default()
+    }
+
+    pub(super) fn let_go(&mut self) {
+        self.held = None;
+    }
+
+    /// Whether a record at `offset`, or one behind it, is kept.
+    pub(super) fn has_kept(&self, offset: i64) -> bool {
+        let kept = self.held.as_ref().and_then(Held::last_kept);
+        kept.is_some_and(|last| offset <= last)
+    }
+
+    // === parts of batches ===
+
+    /// Makes parts of a batch that wait batches of their own, in the journal.
+    pub(super) fn divide(&mut self, parts: &[EventBatch], letters: &[EventBatch]) {
+        let piece = |batch: &EventBatch| Piece {
+            edges: Edges { first: batch.first_offset(), last: batch.last_offset() },
+            records: batch.records(),
+            check: Check::of(&batch.body),
+        };
+        let Some(target) = parts.first().map(|part| part.target) else { return };
+        let mut parts: Vec<Piece> = parts.iter().map(piece).collect();
+        parts.sort_by_key(|part| part.edges.first);
+        let letters: Vec<Piece> = letters.iter().map(piece).collect();
+        let ended = self.journal.divide(target, &parts, &letters);
+        self.end_batch(ended);
     }
 
     // === pausing ===

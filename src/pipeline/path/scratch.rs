@@ -3,6 +3,7 @@
 use super::checks::{Checked, Checks};
 use crate::model::operation::Operation;
 use crate::model::outcome::{FilterReason, Refusal, RefusalReason, Stage};
+use crate::model::routes::RouteSet;
 use crate::pipeline::route::projection::Picks;
 use crate::pipeline::route::{Route, RouteId};
 
@@ -12,6 +13,8 @@ pub(super) struct Scratch {
     pub(super) picks: Picks,
     /// What the record becomes besides metric events.
     pub(super) operations: Vec<Operation>,
+    /// The places of the routes that made them.
+    pub(super) places: Vec<usize>,
     /// The routes that made something of it.
     pub(super) made: Vec<RouteId>,
     /// The routes that made nothing of it, and why.
@@ -36,8 +39,15 @@ pub(super) enum Mapped {
 
 /// Why the mapping of a record ends early.
 pub(super) enum Halt {
-    Refused(Refusal),
+    Refused(Refused),
     Wait,
+}
+
+/// A record that cannot be mapped.
+pub(super) struct Refused {
+    pub(super) refusal: Refusal,
+    /// The routes that refuse it, or would have had it.
+    pub(super) routes: RouteSet,
 }
 
 /// What the routes of one format made of a record.
@@ -62,15 +72,16 @@ impl Checked {
             Self::Wait => Err(Halt::Wait),
             Self::Refuse(reason, detail) => {
                 checks.count(route.id, reason);
-                Err(refusal(Stage::Check, Some(&route.name), reason, &detail).into())
+                let refusal = refusal(Stage::Check, Some(&route.name), reason, &detail);
+                Err(Refused { refusal, routes: RouteSet::of(route.place) }.into())
             }
         }
     }
 }
 
-impl From<Refusal> for Halt {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl From<Refused> for Halt {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
     }
 }
 
@@ -86,6 +97,7 @@ pub(super) fn refusal(
         route: route.map(str::to_owned),
         detail: detail.to_owned(),
         status: None,
+        answer: None,
         attempts: 0,
     }
 }

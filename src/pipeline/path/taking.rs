@@ -6,11 +6,12 @@ use tokio::time::Instant;
 use super::Path;
 use super::checks::{Checks, KnowledgeLinks};
 use super::partition::PartitionPath;
-use super::scratch::Mapped;
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal};
+use super::scratch::{Mapped, Refused};
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin};
 use crate::model::progress::Slot;
 use crate::model::record::Record;
 use crate::pipeline::check::Patience;
+use crate::pipeline::source::Intake as _;
 use crate::telemetry::metrics::Metrics;
 
 impl Path {
@@ -43,6 +44,8 @@ impl Path {
             partition.map(record, &mut self.scratch, &self.counters, &mut self.checks, unmatched);
         match mapped {
             Ok(Mapped::Operations) => {
+                let is_probe = self.guarding.mapped(&self.scratch.made, partition, now);
+                let probe = is_probe.then(|| partition.id().clone());
                 let others = self.scratch.operations.len();
                 partition.seal(record, others, now, &mut self.cut);
                 self.hurried |= partition.has_waiting();
@@ -51,6 +54,10 @@ impl Path {
                 if others > 0 {
                     let place = partition.slot(record.offset);
                     self.offer_operations(&place, now);
+                }
+                if let Some(id) = probe {
+                    // There is no point in waiting for others to go with it.
+                    self.flush(std::slice::from_ref(&id));
                 }
                 if !self.cut.is_empty() {
                     self.send_cut();
@@ -62,8 +69,10 @@ impl Path {
                 self.counters.closed(partition.ledger.take_closed());
                 self.progressed = true;
             }
-            Err(refusal) => {
-                let letter = dead_letter(partition, record, refusal);
+            Err(refused) => {
+                let routes = refused.routes.pick(partition.routes()).map(|id| id.0);
+                self.guarding.refused(routes, now);
+                let letter = dead_letter(partition, record, refused);
                 if self.outlets.dead_letters.send(letter).is_err() {
                     tracing::error!("the dead-letter stage is gone");
                 }
@@ -76,7 +85,7 @@ impl Path {
         let learnt = self.checks.refresh();
         let waits = |partition: &&mut PartitionPath| {
             let overdue = partition.parked.deadline().is_some_and(|deadline| deadline <= now);
-            !partition.parked.is_empty() && (learnt || overdue)
+            !partition.parked.is_empty() && !partition.is_shut() && (learnt || overdue)
         };
         let mut released = Vec::new();
         for partition in self.books.all_mut().filter(waits) {
@@ -86,8 +95,9 @@ impl Path {
         }
         for (id, patience, (since, records)) in released {
             for record in records {
-                let record_is_next =
+                let is_first =
                     self.books.of_id(&id).is_none_or(|partition| partition.parked.is_empty());
+                let record_is_next = is_first && !self.holds_back(&id, now);
                 if record_is_next {
                     self.take(&record.lend(), now, patience);
                 } else if let Some(partition) = self.books.of_id(&id) {
@@ -102,13 +112,15 @@ impl Path {
 
     /// When the first of what is parked is no longer to wait.
     pub(super) fn parked_deadline(&self) -> Option<Instant> {
-        self.books.all().filter_map(|partition| partition.parked.deadline()).min()
+        let waiting = self.books.all().filter(|partition| !partition.is_shut());
+        waiting.filter_map(|partition| partition.parked.deadline()).min()
     }
 }
 
-fn dead_letter(partition: &mut PartitionPath, record: &Record<'_>, refusal: Refusal) -> DeadLetter {
+fn dead_letter(partition: &mut PartitionPath, record: &Record<'_>, refused: Refused) -> DeadLetter {
+    let Refused { refusal, routes } = refused;
     let record = record.to_owned();
-    let slot = Slot { bytes: record.size(), ..partition.slot(record.offset) };
+    let slot = Slot { bytes: record.size(), routes, ..partition.slot(record.offset) };
     partition.ledger.take(record.offset, 1);
     partition.add_in_flight(slot.bytes);
     DeadLetter { origin: DeadLetterOrigin::Copied(record), refusal, slot }

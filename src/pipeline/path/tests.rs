@@ -18,6 +18,7 @@ use crate::model::record::NoHeaders;
 /// A path and the far ends of its channels.
 pub(super) struct Rig {
     pub(super) path: Path,
+    pub(super) guard: Arc<Guard>,
     pub(super) metrics: Metrics,
     pub(super) settle: Sender<Settlement>,
     pub(super) batches: UnboundedReceiver<EventBatch>,
@@ -53,8 +54,9 @@ pub(super) fn rig(config: &str) -> Rig {
     let (to_staging, staging) = unbounded_channel();
     let (dead_letters, letters) = unbounded_channel();
     let outlets = Outlets { events: vec![production, to_staging], keyed: Vec::new(), dead_letters };
-    let path = Path::new(config.pipeline, outlets, settlements, &metrics);
-    Rig { path, metrics, settle, batches, staging, letters }
+    let guard = Arc::new(Guard::new(&config.pipeline, Arc::default(), metrics.clone()));
+    let path = Path::new(config.pipeline, outlets, settlements, Arc::clone(&guard), &metrics);
+    Rig { path, guard, metrics, settle, batches, staging, letters }
 }
 
 pub(super) fn zero() -> [Partition; 1] {
@@ -80,7 +82,7 @@ impl Rig {
     }
 
     /// Assigns partitions that were never read before.
-    fn assign(&mut self, partitions: &[Partition]) {
+    pub(super) fn assign(&mut self, partitions: &[Partition]) {
         let new = |id: &Partition| Committed {
             partition: id.clone(),
             next: None,
@@ -358,6 +360,38 @@ async fn a_record_too_large_for_any_batch_is_dead_lettered_and_the_others_go_on(
     let letter = rig.letters.try_recv().unwrap();
     assert_eq!((letter.refusal.reason, letter.slot.offset), (RefusalReason::TooLarge, 3));
     assert_eq!(rig.batches.try_recv().unwrap().records(), 3);
+}
+
+/// One target counted it before the other one refused it: its replay is for the other one only.
+#[tokio::test(start_paused = true)]
+async fn a_replayed_record_is_mapped_by_the_routes_that_it_is_still_for() {
+    for (only, production, staging, letters) in
+        [("big", 0, 1, 0), ("all", 1, 0, 0), ("gone", 0, 0, 1)]
+    {
+        let mut rig = rig(&format!("{CONFIG}\nunmatched: dead_letter\n"));
+        let now = Instant::now();
+        rig.assign(&zero());
+        let record = crate::model::record::OwnedRecord {
+            partition: Partition::new("t", 0),
+            offset: 5,
+            timestamp_ms: Some(1_767_225_600_000),
+            key: None,
+            value: Some(br#"{"user":"u","n":500}"#.to_vec()),
+            headers: vec![("ldsink.only_routes".to_owned(), Some(only.as_bytes().to_vec()))],
+        };
+        rig.path.record(&record.lend(), now);
+        rig.flush(&zero(), now);
+        let sent = |lane: &mut UnboundedReceiver<EventBatch>| {
+            std::iter::from_fn(|| lane.try_recv().ok()).map(|batch| batch.records()).sum::<usize>()
+        };
+        assert_eq!(sent(&mut rig.batches), production, "{only}");
+        assert_eq!(sent(&mut rig.staging), staging, "{only}");
+        let letter = rig.letters.try_recv().ok();
+        assert_eq!(letter.iter().count(), letters, "{only}");
+        if let Some(letter) = letter {
+            assert_eq!(letter.refusal.reason, RefusalReason::UnknownRoute);
+        }
+    }
 }
 
 proptest! {

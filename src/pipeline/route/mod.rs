@@ -18,6 +18,7 @@ mod metric;
 mod metric_event;
 pub mod path;
 pub mod projection;
+mod replay;
 mod segment_member;
 pub mod settings;
 mod value;
@@ -36,6 +37,7 @@ use crate::model::batch::{MappingFingerprint, TargetId};
 use crate::model::change::{BeforeExtent, Change, Op, Reading};
 use crate::model::operation::Operation;
 use crate::model::outcome::{FilterReason, RefusalReason};
+use crate::model::routes::{RouteSet, TopicMapping};
 
 /// The namespace of mapping fingerprints, and with the format number below part of every payload
 /// ID: raise the number when other bytes are written for an unchanged mapping. Then a batch that was
@@ -64,6 +66,9 @@ pub struct Router {
 #[derive(Debug)]
 pub struct TopicRoutes {
     groups: Vec<FormatGroup>,
+    /// In the configuration's order.
+    names: Vec<Arc<str>>,
+    ids: Vec<RouteId>,
     /// The mapping's identity per target.
     fingerprints: HashMap<TargetId, MappingFingerprint>,
 }
@@ -80,6 +85,8 @@ pub struct FormatGroup {
 #[derive(Debug)]
 pub struct Route {
     pub id: RouteId,
+    /// Its place among the routes of its topic.
+    pub place: usize,
     pub name: Arc<str>,
     pub target: TargetId,
     when: Option<condition::BoundCondition>,
@@ -147,14 +154,14 @@ impl TopicRoutes {
     fn compile(routes: &[(RouteId, &RouteSettings)]) -> Self {
         let mut groups: Vec<FormatGroup> = Vec::new();
         let mut mappings: HashMap<TargetId, String> = HashMap::new();
-        for (id, settings) in routes {
+        for (place, (id, settings)) in routes.iter().enumerate() {
             let at =
                 groups.iter().position(|g| g.reading == settings.reading).unwrap_or_else(|| {
                     groups.push(FormatGroup::new(settings.reading));
                     groups.len() - 1
                 });
             if let Some(group) = groups.get_mut(at) {
-                let route = Route::compile(*id, settings, &mut group.projection);
+                let route = Route::compile(*id, place, settings, &mut group.projection);
                 let mapping =
                     mappings.entry(route.target).or_insert_with(|| BODY_FORMAT.to_string());
                 mapping.push('\n');
@@ -167,12 +174,27 @@ impl TopicRoutes {
         };
         Self {
             groups,
+            names: routes.iter().map(|(_, route)| Arc::from(route.name.as_str())).collect(),
+            ids: routes.iter().map(|(id, _)| *id).collect(),
             fingerprints: mappings.into_iter().map(|(t, text)| (t, fingerprint(text))).collect(),
         }
     }
 
+    /// The topic's routes by their places.
+    pub fn ids(&self) -> &[RouteId] {
+        &self.ids
+    }
+
     pub fn groups(&self) -> &[FormatGroup] {
         &self.groups
+    }
+
+    /// The topic's routes by their places, and what identifies what they make of its records.
+    pub fn mapping(&self) -> TopicMapping {
+        let mappings: Vec<String> =
+            self.targets().map(|(target, of)| format!("{}={}", target.0, of.0)).collect();
+        let fingerprint = Uuid::new_v5(&FINGERPRINT_NAMESPACE, mappings.join("\n").as_bytes());
+        TopicMapping { routes: self.names.clone(), fingerprint }
     }
 
     /// The targets that the topic feeds, each with the identity of what maps it there.
@@ -197,6 +219,12 @@ impl FormatGroup {
             .map_err(|detail| RouteError { reason: RefusalReason::InvalidJson, detail })
     }
 
+    /// Its routes by their places.
+    pub fn places(&self) -> RouteSet {
+        let one = |all: RouteSet, route: &Route| all.and(RouteSet::of(route.place));
+        self.routes.iter().fold(RouteSet::NONE, one)
+    }
+
     /// Whether none of the routes has a use for the change, so that nothing of it need be read.
     pub fn declines(&self, change: &Change<'_>) -> bool {
         self.routes.iter().all(|route| route.declines(change).is_some())
@@ -206,7 +234,12 @@ impl FormatGroup {
 // === impl Route ===
 
 impl Route {
-    fn compile(id: RouteId, settings: &RouteSettings, projection: &mut Projection) -> Self {
+    fn compile(
+        id: RouteId,
+        place: usize,
+        settings: &RouteSettings,
+        projection: &mut Projection,
+    ) -> Self {
         let mapping = match &settings.operation {
             OperationSettings::MetricEvent(event) => {
                 Mapping::MetricEvent(EventMapping::compile(event, projection))
@@ -220,12 +253,18 @@ impl Route {
         };
         Self {
             id,
+            place,
             name: Arc::from(settings.name.as_str()),
             target: settings.operation.target(),
             when: settings.when.as_ref().map(|when| when.bind(projection)),
             reads_before: settings.expressions().any(|it| it.reads(path::Root::Before)),
             mapping,
         }
+    }
+
+    /// It alone, among the routes of its topic.
+    pub fn set(&self) -> RouteSet {
+        RouteSet::of(self.place)
     }
 
     /// Why the change is not for this kind of operation, whatever its fields hold.

@@ -19,13 +19,15 @@ use self::requests::{halves, is_synced};
 use self::work::Work;
 use super::courier::{Abandoned, Answered, Courier};
 use super::refused::Refused;
+use super::seat::Seat;
 use crate::launchdarkly::answer::{Creation, Written};
 use crate::launchdarkly::members::MemberChanges;
 use crate::launchdarkly::segments::{MemberWrite, SegmentKind as Found, SegmentsClient};
-use crate::model::intent::Slots;
+use crate::model::intent::{Intent, Slots};
 use crate::model::operation::{SegmentBatch, SegmentKind};
 use crate::model::outcome::RefusalReason;
 use crate::model::progress::Settlement;
+use crate::pipeline::guard::Probe;
 use crate::resilience::retry::RetryPauses;
 
 /// The name of these lanes' operation.
@@ -52,12 +54,16 @@ impl SegmentLanes {
     }
 
     /// Applies a batch and reports its end.
-    pub(super) async fn deliver(&self, batch: SegmentBatch) -> Result<(), Abandoned> {
+    pub(super) async fn deliver(
+        &self,
+        batch: SegmentBatch,
+        seat: &mut Seat,
+    ) -> Result<(), Abandoned> {
         let lane = batch.lane();
         let mut work = Work::new(batch, self.courier.patience());
         loop {
             self.prepare_all(&mut work);
-            let ended = self.write_all(&mut work).await;
+            let ended = self.write_all(&mut work, seat).await;
             // When a fence fell, what was on its behalf is somebody else's now; the rest goes on.
             if ended.is_ok() || !work.drop_fallen() {
                 // Every member that LaunchDarkly took is in `accepted`; of an abandoned batch the
@@ -73,14 +79,23 @@ impl SegmentLanes {
         }
     }
 
-    async fn write_all(&self, work: &mut Work) -> Result<(), Abandoned> {
-        while let Some(write) = work.writes.pop() {
+    async fn write_all(&self, work: &mut Work, seat: &mut Seat) -> Result<(), Abandoned> {
+        // Of a halted route, until something is judged.
+        let mut probe = None;
+        while !work.writes.is_empty() {
+            if probe.is_none() {
+                probe = self.wait_if_halted(work, seat).await?;
+            }
+            let open = work.open.len();
+            let Some(write) = work.writes.pop() else { break };
             let answer = self.courier.carry(|| self.client.write(&write), work.errand()).await?;
             match answer {
                 Answered::Accepted(answer) if answer.value == Written::Done => {
                     work.absences = None;
                     self.courier.heal(&work.fault_name());
+                    let before = work.accepted.len();
                     work.accept(&write);
+                    self.courier.note_passed(work.accepted.iter().skip(before));
                 }
                 Answered::Accepted(_absent) => self.make(work, write).await?,
                 Answered::Refused(refused) if refused.gave_up => {
@@ -88,8 +103,32 @@ impl SegmentLanes {
                 }
                 Answered::Refused(refused) => self.isolate(work, write, &refused).await?,
             }
+            if work.open.len() < open {
+                probe = None;
+            }
         }
         Ok(())
+    }
+
+    /// Waits while one of the routes is halted that the members come from.
+    async fn wait_if_halted(
+        &self,
+        work: &mut Work,
+        seat: &mut Seat,
+    ) -> Result<Option<Probe<'_>>, Abandoned> {
+        if !self.courier.guard().is_any_halted() {
+            return Ok(None);
+        }
+        // What is accepted does not wait for what is not.
+        let slots = std::mem::take(&mut work.accepted);
+        self.courier.settle(Settlement::Accepted { slots });
+        let open = || work.open.values();
+        let (standing, all) = (open().flat_map(Intent::standing), open().flat_map(Intent::slots));
+        let probe = self.courier.admit(standing, all, &work.fences, seat).await?;
+        if probe.is_some() {
+            work.renew(self.courier.patience());
+        }
+        Ok(probe)
     }
 
     /// Finds out what a refusal is about: the segment as a whole, or one of the members.
@@ -245,6 +284,9 @@ impl SegmentLanes {
             let intent = format!("{intent:?}");
             let sent = json!({ "segment": segment, "member": member, "intent": intent });
             let sent = Bytes::from(sent.to_string());
+            if !refused.gave_up {
+                self.courier.note_refused(standing.iter());
+            }
             for slot in standing {
                 self.courier.dead_letter(slot, reason, refused, sent.clone());
             }

@@ -53,6 +53,11 @@ impl Work {
         Errand { fences: &self.fences, until: self.until }
     }
 
+    /// It has waited for a person, and is worth trying for as long as if it began now.
+    pub(super) fn renew(&mut self, until: Option<Instant>) {
+        self.until = until;
+    }
+
     pub(super) fn changes(&self) -> MemberChanges {
         let open = self.order.iter().filter_map(|member| self.open.get(member));
         changes_of(open.map(|intent| (intent.part.0.as_str(), intent.wanted())))
