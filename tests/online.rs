@@ -143,7 +143,6 @@ async fn what_would_not_count_is_an_error_with_its_route_and_remedy() {
         ("segment: vip,", "segment: vips,", &["route vip", "segment_missing", "no segment `vips`"]),
         ("segment: vip,", "segment: vip, kind: standard,", &["segment_kind_differs", "is big"]),
         ("segment: vip,", "segment: vip, context_kind: device,", &["context_kind_differs"]),
-        ("segment: vip,", "segment: \"no key\",", &["invalid_key", "`no key` cannot be the key"]),
         (
             "key: revenue, kind: custom",
             "key: total, kind: trace, trace_query: q",

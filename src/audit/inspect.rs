@@ -15,7 +15,7 @@ use crate::model::claim::{CheckPolicy, Claim, Presence};
 use crate::model::outcome::RefusalReason;
 use crate::pipeline::check::explain;
 use crate::pipeline::check::verdict::{
-    Event, Verdict, is_key, of_event, of_metric, of_segment, segment_key,
+    Event, Verdict, of_event, of_metric, of_segment, segment_key,
 };
 use crate::pipeline::route::claim::claim_of;
 use crate::pipeline::route::settings::{FieldSource, OperationSettings, RouteSettings};
@@ -152,10 +152,6 @@ fn judge_event(
 }
 
 fn judge_metric(key: &str, route: &RouteSettings, seen: &Seen, chapter: &mut Chapter) {
-    if !is_key(key) {
-        let detail = explain::invalid_key("metric", key);
-        return note_mistake(RefusalReason::InvalidKey, &detail, chapter);
-    }
     let Some(metric) = seen.metrics.get(key) else {
         let text = match &seen.knowledge.metrics {
             Some(_) => format!("metric `{key}` will be made"),

@@ -189,6 +189,10 @@ fn segments_are_held_against_the_shape_their_members_are_written_in() {
         assert_eq!(of_segment("vip", &shape, &knowledge), Verdict::Unknown, "J2");
         knowledge.segments.insert(key.to_owned(), found.clone());
         assert_eq!(of_segment("vip", &shape, &knowledge), expected, "{shape:?} {found:?}");
+        // What a cohort's ID may be is nobody's knowledge, so it is no mistake.
+        let is_cohort = key != "vip";
+        let mistaken = Verdict::Mistaken(RefusalReason::InvalidKey);
+        assert_eq!(of_segment("VIP shoppers", &shape, &knowledge) != mistaken, is_cohort);
     }
 }
 

@@ -69,17 +69,16 @@ fn nearness(miss: RefusalReason) -> usize {
 /// is not there, unless the configuration says that it should be.
 pub fn of_change(change: &SegmentChange, knowledge: &Knowledge) -> Verdict {
     let SegmentChange { segment, shape, membership, .. } = change;
-    match of_segment(segment, shape, knowledge) {
-        Verdict::Mistaken(RefusalReason::SegmentMissing) if !membership.is_in() && !shape.fixed => {
-            Verdict::Counts
-        }
-        verdict => verdict,
-    }
+    let verdict = of_segment(segment, shape, knowledge);
+    let is_missing = verdict == Verdict::Mistaken(RefusalReason::SegmentMissing);
+    let has_left = is_missing && !membership.is_in() && !shape.fixed;
+    if has_left { Verdict::Counts } else { verdict }
 }
 
 /// Whether a segment is there in the shape that its members are written in.
 pub fn of_segment(key: &str, shape: &SegmentShape, knowledge: &Knowledge) -> Verdict {
-    if !is_key(key) {
+    // What a cohort's ID may be is not documented.
+    if !is_key(key) && !matches!(shape.kind, SegmentKind::Synced { .. }) {
         return Verdict::Mistaken(RefusalReason::InvalidKey);
     }
     match (knowledge.segments.get(&*segment_key(key, shape)), &shape.kind) {

@@ -33,7 +33,7 @@ routes:
     }
     let operations = explanation.routes.into_iter().flat_map(|outcome| match outcome.made {
         Made::Operations(operations) => operations,
-        made => panic!("{made:?}"),
+        made @ (Made::Event(_) | Made::Filtered(_) | Made::Refused(_)) => panic!("{made:?}"),
     });
     let named = operations.map(|intended| match intended.operation {
         Operation::Segment(change) => (change.segment.to_string(), change.name),
