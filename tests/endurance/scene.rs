@@ -85,6 +85,7 @@ routes:
   - name: plans
     topics: [{orders}]
     format: debezium
+    before: full
     segment_member: {{ target: production, segment: $.row.plan, context_key: $.row.user_id, member: row.active, create: true }}
   - name: definitions
     topics: [{metrics}]
@@ -95,6 +96,7 @@ segments: {{ max_members: 40, linger: 50ms }}
 delivery: {{ retry_initial: 50ms, retry_max: 500ms, probe_interval: 1s, request_timeout: 10s }}
 dead_letter: {{ topic: {orders}.dead }}
 commit_interval: 200ms
+checks: {{ enabled: false }}
 drain_deadline: 20s
 admin: {{ listen: "127.0.0.1:0" }}
 log: {{ level: info, format: json }}
