@@ -9,6 +9,8 @@
 //! | the same with one record | that record is dead-lettered |
 //! | 401, 403, 404, 405, 406 | the lane halts; its records wait in Kafka |
 //!
+//! What belongs to a route that the guard has halted waits before it is sent, see `guarded`.
+//!
 //! A 404 may also be about the metric or the segment. That is believed once LaunchDarkly has shown
 //! that it knows the project and the environment, by a creation or by a list.
 //!

@@ -9,7 +9,8 @@
 //! - J1: a batch is sent only after its edges are in Kafka, or when it was there before.
 //! - J2: edges stay written until the progress is past the batch.
 //! - J3: a batch's records are settled together, when its last part is accepted or dead-lettered;
-//!   so the progress never stands within a batch that would have to be cut again.
+//!   so the progress never stands within a batch that would have to be cut again. A batch of which
+//!   parts wait for a person is divided: its parts are batches of their own from then on.
 //! - J4: the text stays well within what a broker accepts; what does not fit waits unsent.
 //!
 //! Not here: when it is written (`commit`), by whom (`source`), what a batch holds (`batch`).
