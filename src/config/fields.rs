@@ -24,6 +24,7 @@ use crate::pipeline::route::settings::{Absent, Field, FieldSource};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     EventKey,
+    SegmentKey,
     ContextKey,
     Number,
     Time,
@@ -36,7 +37,7 @@ impl Role {
     /// What may be sent for it.
     fn takes(self) -> Kinds {
         match self {
-            Self::EventKey | Self::ContextKey => Kinds::TEXT | Kinds::WHOLE,
+            Self::EventKey | Self::SegmentKey | Self::ContextKey => Kinds::TEXT | Kinds::WHOLE,
             Self::Number => Kinds::NUMBER,
             Self::Time => Kinds::TEXT | Kinds::NUMBER,
             Self::Attribute => Kinds::SENDABLE,
@@ -62,7 +63,10 @@ pub(super) fn field(review: &Review<'_>, value: &Value, role: Role) -> Option<Fi
 /// The scalar of a field. An attribute may be an empty text; for keys `literal` says why not.
 fn short_text<'a>(review: &Review<'_>, value: &'a Value, role: Role) -> Option<&'a Scalar> {
     match (value, role) {
-        (Value::Scalar(text), Role::Attribute | Role::EventKey | Role::ContextKey) => Some(text),
+        (
+            Value::Scalar(text),
+            Role::Attribute | Role::EventKey | Role::SegmentKey | Role::ContextKey,
+        ) => Some(text),
         _ => scalar(review, value),
     }
 }
@@ -181,16 +185,18 @@ fn literal(review: &Review<'_>, text: &Scalar, role: Role) -> Option<Json> {
             let problem = format!("{} would be the time of every event", text.shown());
             refuse(&text.at, problem, "refer to a field: $.row.created_at")
         }
-        Role::EventKey | Role::ContextKey if text.text.trim().is_empty() => {
+        Role::EventKey | Role::SegmentKey | Role::ContextKey if text.text.trim().is_empty() => {
             let problem = "is empty: LaunchDarkly does not count such an event".to_owned();
             refuse(&text.at, problem, "give a text or a reference")
         }
-        Role::EventKey | Role::ContextKey if natural.is_boolean() => {
+        Role::EventKey | Role::SegmentKey | Role::ContextKey if natural.is_boolean() => {
             let problem = format!("{} is not a text", text.shown());
             refuse(&text.at, problem, "quote it if it is meant")
         }
         // A number keeps its spelling: 007 and 1.50 are keys, not amounts.
-        Role::EventKey | Role::ContextKey => Some(Json::String(text.text.clone())),
+        Role::EventKey | Role::SegmentKey | Role::ContextKey => {
+            Some(Json::String(text.text.clone()))
+        }
     }
 }
 

@@ -23,7 +23,7 @@ enum Kind {
 
 pub(super) fn member(section: &Section<'_>, targets: &[String]) -> Option<SegmentMemberSettings> {
     let target = target(section, targets);
-    let segment = mapped(section, "segment", Role::EventKey);
+    let segment = mapped(section, "segment", Role::SegmentKey);
     if section.get("segment").is_none() {
         section.missing("segment", "give the segment's key, or a field that holds it");
     }

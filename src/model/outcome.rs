@@ -33,6 +33,8 @@ pub enum FilterReason {
     When,
     /// A row was deleted, and the metric route ignores that.
     DeleteIgnored,
+    /// The row is in no segment, and was in none.
+    NoSegment,
     /// A replayed record, for a route that took it before it was refused by another one.
     TakenBefore,
 }
@@ -145,12 +147,13 @@ impl Outcome {
 // === impl FilterReason ===
 
 impl FilterReason {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Tombstone,
         Self::NoRow,
         Self::Housekeeping,
         Self::When,
         Self::DeleteIgnored,
+        Self::NoSegment,
         Self::TakenBefore,
     ];
 
@@ -161,6 +164,7 @@ impl FilterReason {
             Self::Housekeeping => "housekeeping",
             Self::When => "when",
             Self::DeleteIgnored => "delete_ignored",
+            Self::NoSegment => "no_segment",
             Self::TakenBefore => "taken_before",
         }
     }

@@ -348,10 +348,16 @@ impl Route {
                 Ok(None) => Ok(Routed::Filtered(FilterReason::DeleteIgnored)),
                 Err(error) => Err(of_operation("metric", &error)),
             },
-            Mapping::SegmentMember(member) => member
-                .map(change, picks, operations)
-                .map(|()| Routed::Operations)
-                .map_err(|error| of_operation("segment_member", &error)),
+            Mapping::SegmentMember(member) => {
+                let before = operations.len();
+                match member.map(change, picks, operations) {
+                    Ok(()) if operations.len() == before => {
+                        Ok(Routed::Filtered(FilterReason::NoSegment))
+                    }
+                    Ok(()) => Ok(Routed::Operations),
+                    Err(error) => Err(of_operation("segment_member", &error)),
+                }
+            }
         }
     }
 }

@@ -7,6 +7,8 @@
 //! the route does not believe, and no such set is declared, the change is refused: the subject might
 //! stay in a segment that its row has left.
 //!
+//! A row whose segment is optional and null is in none: what it was in is taken back.
+//!
 //! # Invariants
 //! - Z1: of a change's operations, removals come before the addition.
 //! - Z2: a deleted row never adds.
@@ -86,6 +88,13 @@ impl SegmentMapping {
         operations: &mut Vec<Operation>,
     ) -> Result<(), MapError> {
         let (segment, member) = self.now.of(change, picks)?;
+        let segment = match segment {
+            // What a row was that is gone has to be told; unknown is not nowhere.
+            None if change.op == Op::Delete && !is_told_whole(change) => {
+                return Err(absent("segment"));
+            }
+            segment => segment,
+        };
         let name = match segment_name(self.now.name.as_ref(), change, picks) {
             // Nobody needs the name to take somebody out.
             Err(_) if change.op == Op::Delete => None,
@@ -105,9 +114,10 @@ impl SegmentMapping {
         };
         let out = Membership::OutOf(self.list);
         if change.op != Op::Delete {
-            let left = self.left(change, picks, &segment, &member)?;
+            let left = self.left(change, picks, segment.as_ref(), &member)?;
             operations.extend(left.into_iter().map(|it| of(it.segment, it.member, it.name, out)));
         }
+        let Some(segment) = segment else { return Ok(()) };
         let membership = if is_member { Membership::In(self.list) } else { out };
         operations.push(of(segment, member, name, membership));
         Ok(())
@@ -121,14 +131,14 @@ impl SegmentMapping {
         &self,
         change: &Change<'_>,
         picks: &Picks,
-        segment: &Arc<str>,
+        segment: Option<&Arc<str>>,
         member: &str,
     ) -> Result<Vec<Former>, MapError> {
         if change.before.is_some() {
             match self.place_before(change, picks) {
                 Ok(former) => {
-                    let moved = former.segment != *segment || former.member != member;
-                    return Ok(if moved { vec![former] } else { Vec::new() });
+                    let moved = |it: &Former| Some(&it.segment) != segment || it.member != member;
+                    return Ok(former.into_iter().filter(moved).collect());
                 }
                 Err(error)
                     if change.before_extent == BeforeExtent::Key && self.exclusive.is_empty() =>
@@ -139,7 +149,7 @@ impl SegmentMapping {
                 Err(_) => {}
             }
         }
-        let others = self.exclusive.iter().filter(|other| *other != segment);
+        let others = self.exclusive.iter().filter(|other| Some(*other) != segment);
         // The row names the segment that it is in now.
         let former = |segment| Former {
             segment: Arc::clone(segment),
@@ -149,7 +159,8 @@ impl SegmentMapping {
         Ok(others.map(former).collect())
     }
 
-    fn place_before(&self, change: &Change<'_>, picks: &Picks) -> Result<Former, MapError> {
+    /// Where the row was; `None` when it was in no segment.
+    fn place_before(&self, change: &Change<'_>, picks: &Picks) -> Result<Option<Former>, MapError> {
         // What an update left alone was as it is.
         let unchanged = |before: &Source| {
             change.before_extent == BeforeExtent::Changed && before.is_untold(picks)
@@ -158,15 +169,23 @@ impl SegmentMapping {
         let Place { segment, context_key, name } = &self.before;
         let (segment, context_key) =
             (of(segment, &self.now.segment), of(context_key, &self.now.context_key));
-        let (segment, member) = place(segment, context_key, change, picks)?;
+        let (Some(segment), member) = place(segment, context_key, change, picks)? else {
+            // A column that is not believed is absent as well.
+            let told = change.before_extent != BeforeExtent::Key;
+            return if told { Ok(None) } else { Err(absent("segment")) };
+        };
         let name = name.as_ref().zip(self.now.name.as_ref()).map(|(name, now)| of(name, now));
         let name = segment_name(name, change, picks).unwrap_or_default();
-        Ok(Former { segment, member, name })
+        Ok(Some(Former { segment, member, name }))
     }
 }
 
 impl Place {
-    fn of(&self, change: &Change<'_>, picks: &Picks) -> Result<(Arc<str>, String), MapError> {
+    fn of(
+        &self,
+        change: &Change<'_>,
+        picks: &Picks,
+    ) -> Result<(Option<Arc<str>>, String), MapError> {
         place(&self.segment, &self.context_key, change, picks)
     }
 }
@@ -176,10 +195,16 @@ fn place(
     context_key: &Source,
     change: &Change<'_>,
     picks: &Picks,
-) -> Result<(Arc<str>, String), MapError> {
+) -> Result<(Option<Arc<str>>, String), MapError> {
     let segment = name(segment, change, picks, "segment", RefusalReason::MissingField)?;
     let member = name(context_key, change, picks, "context_key", RefusalReason::EmptyContextKey)?;
-    Ok((Arc::from(segment), member))
+    // Only the segment may be optional: a row is in none then.
+    Ok((segment.map(Arc::from), member.ok_or_else(|| absent("context_key"))?))
+}
+
+/// Whether a deleted row is known by more than its key.
+fn is_told_whole(change: &Change<'_>) -> bool {
+    change.before.is_some() && change.before_extent == BeforeExtent::Whole
 }
 
 fn segment_name(
@@ -196,11 +221,10 @@ fn name(
     picks: &Picks,
     field: &str,
     when_empty: RefusalReason,
-) -> Result<String, MapError> {
+) -> Result<Option<String>, MapError> {
     match text(&source.find(change, picks, field)?, field)? {
-        None => Err(absent(field)),
         Some(text) if text.is_empty() => Err(refuse(field, when_empty, "it is empty".to_owned())),
-        Some(text) => Ok(text),
+        found => Ok(found),
     }
 }
 

@@ -3,6 +3,7 @@
 mod before;
 mod bodies;
 mod names;
+mod nowhere;
 
 use serde_json::Value;
 

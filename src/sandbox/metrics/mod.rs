@@ -109,11 +109,14 @@ impl Metrics {
         if metrics.contains_key(&key) {
             return Err(Refusal::key_exists(format!("project {project} has a metric {key}")));
         }
+        // Lists are in the order of creation, so no two are made in one millisecond.
+        let after = metrics.values().map(|metric| metric.created_at_ms + 1).max();
+        let created_at_ms = occasion.at_ms.max(after.unwrap_or_default());
         let metric = Metric {
             id: object_id(&["metric", project, &key]),
             version: 1,
-            created_at_ms: occasion.at_ms,
-            modified_at_ms: occasion.at_ms,
+            created_at_ms,
+            modified_at_ms: created_at_ms,
             definition,
         };
         let answer = Answer(Arc::new(metric.answer(project)));

@@ -97,6 +97,9 @@ impl Segments {
         if self.find(home, &key).is_some() {
             return Err(Refusal::key_exists(format!("Duplicate segment key: {key}")));
         }
+        // Lists are in the order of creation, so no two are made in one millisecond.
+        let after = self.of_environment(home).map(|segment| segment.created_at_ms + 1).max();
+        let created_at_ms = occasion.at_ms.max(after.unwrap_or_default());
         let mut segment = Segment {
             key: key.clone(),
             kind,
@@ -105,8 +108,8 @@ impl Segments {
             generation: 0,
             version: 1,
             membership_version: 1,
-            created_at_ms: occasion.at_ms,
-            modified_at_ms: occasion.at_ms,
+            created_at_ms,
+            modified_at_ms: created_at_ms,
         };
         first.check(&segment)?;
         segment.members.apply(&first.moves);
