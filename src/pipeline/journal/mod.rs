@@ -15,12 +15,14 @@
 //!
 //! Not here: when it is written (`commit`), by whom (`source`), what a batch holds (`batch`).
 
+mod target;
 mod text;
 
 use std::collections::VecDeque;
 
 use uuid::Uuid;
 
+use self::target::{Parts, Run, RunState, TargetJournal};
 use crate::model::batch::{MappingFingerprint, Mark, TargetId};
 use crate::model::progress::NextOffset;
 
@@ -41,17 +43,6 @@ pub struct Journal {
     cuts: u64,
 }
 
-/// The batches of one target.
-#[derive(Debug)]
-struct TargetJournal {
-    target: TargetId,
-    tag: Tag,
-    /// What this process has cut, in offset order.
-    runs: VecDeque<Run>,
-    /// What an earlier owner left and has not come by again; above all of `runs`.
-    plan: VecDeque<Planned>,
-}
-
 /// Names a target and what maps records to it, across processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tag {
@@ -69,29 +60,6 @@ pub struct Edges {
 /// Recognises the content of a batch; 24 bits of its body's checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Check(u32);
-
-#[derive(Debug)]
-struct Run {
-    edges: Edges,
-    state: RunState,
-}
-
-#[derive(Debug)]
-enum RunState {
-    /// May have been sent, or will be once the edges are in Kafka.
-    Open { check: Check, cut: u64, parts: Parts },
-    /// Accepted by LaunchDarkly, dead letters included.
-    Done,
-}
-
-/// How much of a batch has ended; it is settled as a whole (J3).
-#[derive(Debug)]
-struct Parts {
-    /// Records whose end is not known.
-    open: usize,
-    accepted: Vec<Vec<Mark>>,
-    dead: Vec<i64>,
-}
 
 /// A batch of an earlier owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -364,87 +332,6 @@ impl Journal {
 
     fn of(&mut self, target: TargetId) -> Option<&mut TargetJournal> {
         self.targets.iter_mut().find(|journal| journal.target == target)
-    }
-}
-
-// === impl TargetJournal ===
-
-impl TargetJournal {
-    fn pass_below(&mut self, offset: i64) {
-        while let Some(planned) = self.plan.front().filter(|p| p.edges.last < offset).copied() {
-            self.plan.pop_front();
-            if planned.state == PlannedState::Done {
-                // Still above the progress, perhaps; `forget_below` knows.
-                self.runs.push_back(Run { edges: planned.edges, state: RunState::Done });
-                self.join_done(self.runs.len() - 1);
-            }
-        }
-    }
-
-    /// Replaces the run at `at` by its parts, the letters that are under way, and what has ended.
-    fn divide(&mut self, at: usize, parts: &[Piece], letters: &[Piece]) -> Option<Ended> {
-        let run = self.runs.get_mut(at)?;
-        let RunState::Open { cut, parts: ends, .. } = &mut run.state else { return None };
-        let (cut, edges) = (*cut, run.edges);
-        let accepted = std::mem::take(&mut ends.accepted);
-        let dead = std::mem::take(&mut ends.dead);
-        let done = |first, last| Run { edges: Edges { first, last }, state: RunState::Done };
-        let open = |piece: &Piece| {
-            let parts = Parts { open: piece.records, accepted: Vec::new(), dead: Vec::new() };
-            Run { edges: piece.edges, state: RunState::Open { check: piece.check, cut, parts } }
-        };
-        let under_way = letters.iter().filter(|letter| {
-            let offset = letter.edges.first;
-            edges.first <= offset && offset <= edges.last && !dead.contains(&offset)
-        });
-        let mut pieces: Vec<Run> = parts.iter().chain(under_way).map(open).collect();
-        pieces.extend(
-            accepted
-                .iter()
-                .filter_map(|marks| Some(done(marks.first()?.offset, marks.last()?.offset))),
-        );
-        pieces.extend(dead.iter().map(|offset| done(*offset, *offset)));
-        pieces.sort_by_key(|run| run.edges.first);
-        let count = pieces.len();
-        let after = self.runs.split_off(at + 1);
-        self.runs.pop_back();
-        self.runs.extend(pieces);
-        self.runs.extend(after);
-        for place in (at..at + count).rev() {
-            self.join_done(place);
-        }
-        Some(Ended { accepted, dead })
-    }
-
-    /// Joins a run that is done with neighbours that are: between two batches of a target there are
-    /// no records of it.
-    fn join_done(&mut self, at: usize) {
-        for left in [at, at.wrapping_sub(1)] {
-            let right = left.wrapping_add(1);
-            let done = |at| self.runs.get(at).filter(|run| run.is_done()).map(|run| run.edges);
-            if let (Some(first), Some(second)) = (done(left), done(right)) {
-                self.runs.remove(right);
-                if let Some(run) = self.runs.get_mut(left) {
-                    run.edges = Edges { first: first.first, last: second.last };
-                }
-            }
-        }
-    }
-
-    /// The newest cut that is not in Kafka for certain, among those up to `cuts`.
-    fn newest_cut(&self, cuts: u64) -> Option<u64> {
-        self.runs.iter().rev().find_map(|run| match run.state {
-            RunState::Open { cut, .. } => (cut > 0 && cut <= cuts).then_some(cut),
-            RunState::Done => None,
-        })
-    }
-}
-
-// === impl Run ===
-
-impl Run {
-    fn is_done(&self) -> bool {
-        matches!(self.state, RunState::Done)
     }
 }
 

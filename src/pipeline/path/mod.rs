@@ -19,6 +19,7 @@ mod checks;
 mod counters;
 mod guarding;
 mod keyed;
+mod mapping;
 mod partition;
 mod recovery;
 mod scratch;
