@@ -11,7 +11,8 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::progress::{Epoch, Fence};
+use super::fence::Fence;
+use super::progress::Epoch;
 use super::record::Partition;
 use super::routes::RouteSet;
 

@@ -129,9 +129,10 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
+    use crate::model::fence::Fence;
     use crate::model::operation::MemberList::{Excluded, Included};
     use crate::model::operation::Membership::{self, In, OutOf};
-    use crate::model::progress::{Epoch, Fence};
+    use crate::model::progress::Epoch;
     use crate::model::record::Partition;
     use crate::model::routes::RouteSet;
 

@@ -6,7 +6,7 @@
 //! [`record`] (what Kafka holds) → [`change`] (what happened to a row) → [`operation`] (what we ask
 //! of LaunchDarkly; several become one [`intent`]) → [`batch`] (metric events cut for one request) → [`outcome`] (how each record ended) → [`progress`] (what Kafka may forget).
 //!
-//! Beside the flow: [`claim`] (what operations take for granted) and [`knowledge`] (what LaunchDarkly
+//! Beside the flow: [`fence`] (what ends with an assignment), [`claim`] (what operations take for granted) and [`knowledge`] (what LaunchDarkly
 //! has).
 //!
 //! Not here: any behaviour that reads a clock, a socket or a configuration. This module names no
@@ -15,6 +15,7 @@
 pub mod batch;
 pub mod change;
 pub mod claim;
+pub mod fence;
 pub mod intent;
 pub mod knowledge;
 pub mod letter;

@@ -3,12 +3,8 @@
 //! Kafka wants to hear the offset *after* the last settled record; mixing the two up loses or
 //! repeats a record, so they are two types.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use tokio_util::sync::CancellationToken;
-
 use super::batch::{EventBatch, Mark, TargetId};
+use super::fence::Fence;
 use super::operation::LaneKey;
 use super::record::Partition;
 use super::routes::RouteSet;
@@ -20,21 +16,6 @@ pub struct NextOffset(pub i64);
 /// Counts the assignments of a partition, so that an answer to an earlier one is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch(pub u64);
-
-/// Falls when an assignment ends: from then on nothing may be sent on its behalf, because somebody
-/// else now reads the same records.
-#[derive(Debug, Clone, Default)]
-pub struct Fence {
-    fallen: CancellationToken,
-    withheld: Arc<AtomicUsize>,
-}
-
-/// Obligations that nobody works on; see [`Fence::withhold`].
-#[derive(Debug)]
-pub struct Withheld {
-    of: Fence,
-    obligations: usize,
-}
 
 /// One obligation of one record: what a settlement refers to.
 #[derive(Debug, Clone)]
@@ -64,6 +45,9 @@ pub enum Settlement {
     Accepted { slots: Vec<Slot> },
     /// One record's dead letter was acknowledged by Kafka.
     DeadLetter { slot: Slot },
+    /// A batch of an ordered lane waits, and all that comes behind it, because a guard has halted its
+    /// route.
+    Halted { lane: LaneKey },
     /// A batch of an ordered lane has ended: these of its slots were accepted, the others are on
     /// their way to the dead-letter topic.
     Keyed { lane: LaneKey, accepted: Vec<Slot> },
@@ -91,43 +75,6 @@ pub struct Committed {
     pub next: Option<NextOffset>,
     /// What an earlier owner wrote beside it; not necessarily an `ldsink`.
     pub journal: String,
-}
-
-// === impl Fence ===
-
-impl Fence {
-    pub fn fall(&self) {
-        self.fallen.cancel();
-    }
-
-    pub fn has_fallen(&self) -> bool {
-        self.fallen.is_cancelled()
-    }
-
-    /// Waits until it falls.
-    pub async fn fallen(&self) {
-        self.fallen.cancelled().await;
-    }
-
-    /// Counts obligations of the assignment that wait for a person, until the answer is dropped:
-    /// there is no point in draining them.
-    pub fn withhold(&self, obligations: usize) -> Withheld {
-        self.withheld.fetch_add(obligations, Ordering::SeqCst);
-        Withheld { of: self.clone(), obligations }
-    }
-
-    /// How many there are.
-    pub fn withheld(&self) -> usize {
-        self.withheld.load(Ordering::SeqCst)
-    }
-}
-
-// === impl Withheld ===
-
-impl Drop for Withheld {
-    fn drop(&mut self) {
-        self.of.withheld.fetch_sub(self.obligations, Ordering::SeqCst);
-    }
 }
 
 // === impl CommitEntry ===

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 
 use super::settings::BatchSettings;
 use crate::model::batch::{EventBatch, MappingFingerprint, Mark, TargetId};
-use crate::model::progress::{Epoch, Fence};
+use crate::model::fence::Fence;
+use crate::model::progress::Epoch;
 use crate::model::record::{Partition, Record};
 use crate::model::routes::RouteSet;
 

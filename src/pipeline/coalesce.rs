@@ -30,6 +30,8 @@ pub struct Coalescer<P, V> {
     order: VecDeque<P>,
     since: Option<Instant>,
     under_way: bool,
+    /// What is under way waits for a person.
+    halted: bool,
 }
 
 impl<P: Clone + Eq + Hash, V: Succession> Coalescer<P, V> {
@@ -40,6 +42,7 @@ impl<P: Clone + Eq + Hash, V: Succession> Coalescer<P, V> {
             order: VecDeque::new(),
             since: None,
             under_way: false,
+            halted: false,
         }
     }
 
@@ -109,7 +112,18 @@ impl<P: Clone + Eq + Hash, V: Succession> Coalescer<P, V> {
 
     /// The batch under way has ended, whatever became of it.
     pub fn finish(&mut self) {
-        self.under_way = false;
+        (self.under_way, self.halted) = (false, false);
+    }
+
+    /// The batch under way waits for a person.
+    pub fn halt(&mut self) {
+        self.halted = self.under_way;
+    }
+
+    /// The slots of what waits behind a batch that waits for a person.
+    pub fn halted(&self) -> impl Iterator<Item = &Slot> {
+        let waiting = self.halted.then(|| self.waiting.values());
+        waiting.into_iter().flatten().flat_map(Intent::slots)
     }
 
     /// Whether nothing waits and nothing is under way: the lane can be forgotten.
@@ -130,7 +144,8 @@ mod tests {
     use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
     use super::*;
-    use crate::model::progress::{Epoch, Fence};
+    use crate::model::fence::Fence;
+    use crate::model::progress::Epoch;
     use crate::model::record::Partition;
     use crate::model::routes::RouteSet;
 

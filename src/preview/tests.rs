@@ -87,7 +87,7 @@ fn drive(settings: &PipelineSettings, metrics: &Metrics, record: &OwnedRecord) -
     path.assigned(&[Committed { partition: first.clone(), next, journal }]);
     let now = Instant::now();
     path.record(&record.lend(), now);
-    path.flush(&partition);
+    path.close(&partition);
     let entries = path.progress(&partition);
     path.committed(entries, true, now);
     Done {

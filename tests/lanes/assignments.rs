@@ -31,7 +31,7 @@ fn a_definition_that_somebody_else_sends_holds_up_no_other_partition() {
     fail(&house, "metric_get");
     rig.record(0, &Errand::MetricPatch.record(1));
     rig.record(1, &Errand::MetricPatch.record(2));
-    rig.flush();
+    rig.close();
     wait_for_attempts(&mut rig, "metric");
     rig.revoke(1);
     rig.until("the partition that is still ours", |rig| rig.is_settled(0));
@@ -68,13 +68,13 @@ fn one_of_two_wishes_stays(busy: bool) {
     fail(&house, "segment_contexts");
     if busy {
         rig.record(2, &row("big", true, 2));
-        rig.flush();
+        rig.close();
         wait_for_attempts(&mut rig, "segment_member");
     }
     rig.record(0, &row("big", true, 1));
     rig.record(1, &row("notbig", false, 1));
     if !busy {
-        rig.flush();
+        rig.close();
         wait_for_attempts(&mut rig, "segment_member");
     }
     rig.revoke(1);

@@ -234,7 +234,7 @@ impl<'h> Trial<'h> {
         let mut rig = self.rig();
         self.answer_with(json!({}));
         rig.record(0, &self.errand.record(MEMBERS[0]));
-        rig.flush();
+        rig.close();
         let lane = ["production", self.errand.lane()];
         let probes = [lane[0], lane[1], "misconfigured"];
         rig.until("some probes", |rig| rig.metrics.requests.with_label_values(&probes).get() > 2);

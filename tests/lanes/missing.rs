@@ -78,7 +78,7 @@ fn an_unknown_environment_is_nobody_s_segment_p7() {
     let mut rig = Rig::lazy(&house, &config(&house, "$.row.s", ""));
     everything_is_unknown(&house);
     rig.record(0, &row("s"));
-    rig.flush();
+    rig.close();
     wait_for_halt(&mut rig, "segment_member");
     mend(&house);
     rig.drain();
@@ -90,7 +90,7 @@ fn a_segment_that_the_configuration_names_is_waited_for() {
     let house = House::new();
     let mut rig = Rig::lazy(&house, &config(&house, "vips", ""));
     rig.record(0, &row("-"));
-    rig.flush();
+    rig.close();
     rig.until("the fault to be told", |rig| {
         let reasons = rig.health.ready().reasons;
         reasons.get("segment vips").is_some_and(|it| it.contains("does not exist"))
@@ -110,7 +110,7 @@ fn a_named_segment_that_cannot_be_made_tells_why_and_is_waited_for() {
     answer(&house, json!([{ "operation": "segment_create", "action": refused }]));
     let mut rig = Rig::lazy(&house, &config(&house, "vips", ", create: true"));
     rig.record(0, &row("-"));
-    rig.flush();
+    rig.close();
     rig.until("the fault to be told", |rig| {
         let reasons = rig.health.ready().reasons;
         reasons.get("segment vips").is_some_and(|it| it.contains("cannot be created"))
@@ -144,7 +144,7 @@ fn a_metric_that_is_not_there_need_not_be_archived_but_its_project_must_be() {
     let mut rig = Rig::lazy(&house, &config);
     everything_is_unknown(&house);
     rig.record(0, &Errand::MetricArchiving.record(1));
-    rig.flush();
+    rig.close();
     wait_for_halt(&mut rig, "metric");
     mend(&house);
     rig.drain();

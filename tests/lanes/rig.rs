@@ -211,12 +211,13 @@ impl<'h> Rig<'h> {
     /// Sends on everything that waits, until every record is settled.
     #[track_caller]
     pub(crate) fn drain(&mut self) {
-        self.path.flush(&all());
+        self.path.close(&all());
         self.until("every record to be settled", Self::is_drained);
     }
 
-    pub(crate) fn flush(&mut self) {
-        self.path.flush(&all());
+    /// As if they were about to be given up.
+    pub(crate) fn close(&mut self) {
+        self.path.close(&all());
     }
 
     pub(crate) fn is_drained(&self) -> bool {
@@ -259,6 +260,7 @@ fn hasty(config: &str, coalesce: CoalesceSettings) -> Config {
     delivery.retry_max = Duration::from_millis(4);
     delivery.probe_interval = Duration::from_millis(2);
     delivery.request_timeout = Duration::from_millis(250);
+    config.pipeline.dead_letter.guard.probe_interval = Duration::from_millis(2);
     config.pipeline.coalesce = coalesce;
     config
 }
@@ -281,7 +283,7 @@ fn note(settled: &mut BTreeMap<(i32, i64), Settled>, settlement: &Settlement) {
             }
         }
         Settlement::DeadLetter { slot } => settled.entry(place(slot)).or_default().dead += 1,
-        Settlement::Withheld { .. } => {}
+        Settlement::Withheld { .. } | Settlement::Halted { .. } => {}
         Settlement::Keyed { accepted, .. } | Settlement::Accepted { slots: accepted } => {
             for slot in accepted {
                 settled.entry(place(slot)).or_default().accepted += 1;

@@ -150,7 +150,7 @@ fn play(rig: &mut Rig<'_>, phases: &[Phase]) -> (Tables, Vec<Taken>) {
                 Meanwhile::NextRecord => {}
                 Meanwhile::Turn => rig.turn(false),
                 Meanwhile::Wait => rig.turn(true),
-                Meanwhile::Flush => rig.flush(),
+                Meanwhile::Flush => rig.close(),
             }
         }
         rig.drain();

@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::refused::Refused;
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
+use crate::model::fence::Fence;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
-use crate::model::progress::{Fence, Settlement, Slot};
+use crate::model::progress::{Settlement, Slot};
 use crate::pipeline::guard::Guard;
 use crate::pipeline::settings::DeliverySettings;
 use crate::resilience::gate::Gate;

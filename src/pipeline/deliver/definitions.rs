@@ -21,10 +21,11 @@ use super::seat::Seat;
 use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
 use crate::launchdarkly::definition::{Difference, difference};
 use crate::launchdarkly::metrics::MetricsClient;
+use crate::model::fence::Fence;
 use crate::model::intent::Slots;
 use crate::model::operation::{LaneKey, MetricBatch, MetricIntent};
 use crate::model::outcome::RefusalReason;
-use crate::model::progress::{Epoch, Fence, Settlement};
+use crate::model::progress::{Epoch, Settlement};
 use crate::model::record::Partition;
 use crate::resilience::retry::RetryPauses;
 
@@ -100,7 +101,7 @@ impl DefinitionLanes {
                 errand: Errand { fences: &fences, until },
             };
             let all = standing.iter().chain(&accepted);
-            let admitted = self.courier.admit(&standing, all, &fences, seat).await;
+            let admitted = self.courier.admit(&standing, all, (&lane, &fences), seat).await;
             let applied = match (&admitted, &invalid) {
                 (Err(Abandoned), _) => Err(Abandoned),
                 (Ok(_), Some(refused)) => {

@@ -3,15 +3,19 @@
 //! # Invariants
 //! - H1: what waits is nowhere under way, and what was accepted of its batch is settled first.
 //! - H2: what waits holds no seat, so lanes that other routes feed go on.
-//! - H3: what waits does not hold up a drain: whoever has its records next sends it.
+//! - H3: what waits does not hold up a drain: whoever has its records next sends it. From then on it
+//!   stays where it is: of a dead letter that it became now, no commit would tell.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 
 use tokio::time::Instant;
 
 use super::courier::{Abandoned, Courier};
 use super::seat::Seat;
-use crate::model::progress::{Fence, Slot, Withheld};
+use crate::model::fence::{Fence, Withheld};
+use crate::model::operation::LaneKey;
+use crate::model::progress::{Settlement, Slot};
 use crate::pipeline::guard::{Guard, Probe};
 
 impl Courier {
@@ -31,7 +35,11 @@ impl Courier {
         seat.leave();
         let admitted = async {
             let probe = self.guard().admit(routes).await;
-            drop(withheld);
+            let kept = Withheld::release(withheld);
+            if kept.is_err() {
+                drop(probe);
+                return pending().await;
+            }
             seat.take_again().await;
             probe
         };
@@ -43,12 +51,12 @@ impl Courier {
     }
 
     /// Waits while a route is halted that one of these operations comes from. `all` are the
-    /// obligations that wait then. Gives a probe if it had to.
+    /// obligations of the lane's batch, which wait then. Gives a probe if it had to.
     pub(super) async fn admit<'s>(
         &self,
         operations: impl IntoIterator<Item = &'s Slot>,
         all: impl Iterator<Item = &'s Slot>,
-        fences: &[Fence],
+        (lane, fences): (&LaneKey, &[Fence]),
         seat: &mut Seat,
     ) -> Result<Option<Probe<'_>>, Abandoned> {
         if !self.guard().is_any_halted() {
@@ -61,6 +69,7 @@ impl Courier {
         if !self.guard().is_halted(&routes) {
             return Ok(None);
         }
+        self.settle(Settlement::Halted { lane: lane.clone() });
         let withheld = all.map(|slot| slot.fence.withhold(1)).collect();
         self.wait_at_guard(&routes, fences, withheld, seat).await.map(Some)
     }

@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::tests::{CONFIG, Rig, rig, zero};
 use super::*;
 use crate::model::batch::Split;
+use crate::model::fence::Withheld;
 use crate::model::outcome::{DeadLetterOrigin, Refusal};
-use crate::model::progress::{NextOffset, Withheld};
+use crate::model::progress::NextOffset;
 
 /// LaunchDarkly, by what its documentation says of repeats: a request is dropped when its ID was
 /// seen with the same content. `POISON` is refused.

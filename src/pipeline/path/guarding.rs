@@ -130,7 +130,7 @@ impl Guarding {
     /// Forgets records that have come to a lane, or are somebody else's.
     fn forget_let_in(&mut self, books: &mut Books) {
         self.let_in.retain(|_, (partition, epoch)| {
-            books.find(partition, *epoch).is_some_and(|it| !it.is_drained())
+            books.find(partition, *epoch).is_some_and(|it| !it.is_drained(0))
         });
     }
 

@@ -18,6 +18,7 @@ use crate::model::operation::{
     SegmentShape,
 };
 use crate::model::progress::Slot;
+use crate::model::record::Partition;
 use crate::pipeline::coalesce::Coalescer;
 use crate::pipeline::settings::CoalesceSettings;
 
@@ -132,6 +133,24 @@ impl KeyedLanes {
         }
     }
 
+    /// A lane's batch waits for a person.
+    pub(super) fn halt(&mut self, key: &LaneKey) {
+        match self.lanes.get_mut(key) {
+            Some(Lane::Segment(lane)) => lane.members.halt(),
+            Some(Lane::Metric(lane)) => lane.halt(),
+            None => {}
+        }
+    }
+
+    /// How many obligations of a partition wait behind such a batch. Looks at all lanes.
+    pub(super) fn halted(&self, partition: &Partition) -> usize {
+        let of = |lane: &Lane| match lane {
+            Lane::Segment(lane) => of_partition(lane.members.halted(), partition),
+            Lane::Metric(lane) => of_partition(lane.halted(), partition),
+        };
+        self.lanes.values().map(of).sum()
+    }
+
     /// Forgets what is no longer ours, and gives the slots that are and have been superseded.
     pub(super) fn forget(&mut self, is_ours: impl Fn(&Slot) -> bool) -> Vec<Slot> {
         let mut superseded = Vec::new();
@@ -195,6 +214,10 @@ impl Lane {
             Self::Metric(lane) => lane.forget(is_ours),
         }
     }
+}
+
+fn of_partition<'s>(slots: impl Iterator<Item = &'s Slot>, partition: &Partition) -> usize {
+    slots.filter(|slot| slot.partition == *partition).count()
 }
 
 impl SegmentLane {

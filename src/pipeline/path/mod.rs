@@ -169,6 +169,7 @@ impl Path {
                 }
             }
             Settlement::DeadLetter { slot } => self.settle(&slot, Outcome::DeadLettered),
+            Settlement::Halted { lane } => self.keyed.halt(&lane),
             Settlement::Keyed { lane, accepted } => {
                 for slot in &accepted {
                     self.settle(slot, Outcome::Delivered);
@@ -233,6 +234,16 @@ impl Path {
         while let Ok(settlement) = self.settlements.try_recv() {
             self.apply(settlement);
         }
+    }
+
+    /// Sends on what is being collected for some partitions.
+    fn flush(&mut self, partitions: &[Partition]) {
+        for partition in self.books.some_mut(partitions) {
+            partition.cut_all(&mut self.cut);
+            self.hurried |= partition.has_waiting();
+        }
+        self.keyed.cut_all(&mut self.keyed_cut);
+        self.send_cut();
     }
 
     fn cut_due_batches(&mut self, now: Instant) {
@@ -358,17 +369,14 @@ impl Intake for Path {
         turn
     }
 
-    fn flush(&mut self, partitions: &[Partition]) {
-        for partition in self.books.some_mut(partitions) {
-            partition.cut_all(&mut self.cut);
-            self.hurried |= partition.has_waiting();
-        }
-        self.keyed.cut_all(&mut self.keyed_cut);
-        self.send_cut();
+    fn close(&mut self, partitions: &[Partition]) {
+        self.books.some(partitions).for_each(PartitionPath::close);
+        self.flush(partitions);
     }
 
     fn is_drained(&self, partitions: &[Partition]) -> bool {
-        self.books.some(partitions).all(PartitionPath::is_drained)
+        let halted = |partition: &PartitionPath| self.keyed.halted(partition.id());
+        self.books.some(partitions).all(|partition| partition.is_drained(halted(partition)))
     }
 
     fn await_settlement(&mut self, timeout: Duration, now: Instant) -> Vec<CommitEntry> {

@@ -10,8 +10,9 @@ use super::checks::Parked;
 use super::guarding::Held;
 use super::recovery::Recovered;
 use crate::model::batch::{EventBatch, TargetId};
+use crate::model::fence::Fence;
 use crate::model::outcome::Outcome;
-use crate::model::progress::{CommitEntry, Committed, Epoch, Fence, NextOffset, Slot};
+use crate::model::progress::{CommitEntry, Committed, Epoch, NextOffset, Slot};
 use crate::model::record::{Partition, Record};
 use crate::model::routes::RouteSet;
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
@@ -141,6 +142,11 @@ impl PartitionPath {
         self.fence.fall();
     }
 
+    /// Leaves what waits for a person to the next owner, because the assignment is about to end.
+    pub(super) fn close(&self) {
+        self.fence.close();
+    }
+
     /// Counts a record as read.
     pub(super) fn note_read(&self) {
         self.read.inc();
@@ -233,9 +239,10 @@ impl PartitionPath {
     }
 
     /// Whether everything taken is settled, but for batches that are being collected again and for
-    /// what waits until its route is mended: whoever owns the partition next sees to them, too.
-    pub(super) fn is_drained(&self) -> bool {
-        self.ledger.owed() == self.held_records() + self.fence.withheld()
+    /// what waits until its route is mended, `halted` of them behind others: whoever owns the partition
+    /// next sees to them, too.
+    pub(super) fn is_drained(&self, halted: usize) -> bool {
+        self.ledger.owed() == self.held_records() + self.fence.withheld() + halted
     }
 
     /// Whether it must be read on, whatever its size: a batch that is collected again ends with its

@@ -11,7 +11,6 @@ use crate::model::outcome::{DeadLetter, DeadLetterOrigin};
 use crate::model::progress::Slot;
 use crate::model::record::Record;
 use crate::pipeline::check::Patience;
-use crate::pipeline::source::Intake as _;
 use crate::telemetry::metrics::Metrics;
 
 impl Path {

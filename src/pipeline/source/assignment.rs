@@ -110,7 +110,7 @@ impl<I: Intake> Source<I> {
         immediate: &CancellationToken,
     ) -> Stopped {
         let deadline = Instant::now() + self.drain_deadline;
-        self.intake.flush(partitions);
+        self.intake.close(partitions);
         while !self.intake.is_drained(partitions)
             && Instant::now() < deadline
             && !immediate.is_cancelled()

@@ -102,7 +102,8 @@ mod tests {
     use super::super::{Reports, committed, consumer};
     use super::*;
     use crate::kafka::settings::KafkaSettings;
-    use crate::model::progress::{Epoch, Fence, NextOffset};
+    use crate::model::fence::Fence;
+    use crate::model::progress::{Epoch, NextOffset};
     use crate::model::record::Partition;
     use crate::telemetry::metrics::Metrics;
 

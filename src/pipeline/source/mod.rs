@@ -66,8 +66,9 @@ pub trait Intake {
     fn record(&mut self, record: &Record<'_>, now: Instant);
     /// Does what is due and says what the consumer has to do.
     fn turn(&mut self, now: Instant) -> Turn;
-    /// Sends everything on that is still being collected for these partitions.
-    fn flush(&mut self, partitions: &[Partition]);
+    /// Sends everything on that is still being collected for these partitions, which are about to be
+    /// given up, and begins nothing that waits for a person.
+    fn close(&mut self, partitions: &[Partition]);
     /// Whether every record of these partitions is settled.
     fn is_drained(&self, partitions: &[Partition]) -> bool;
     /// Waits for a settlement, at most `timeout`, and applies what has come. Gives what is to be
@@ -189,7 +190,10 @@ impl<I: Intake> Source<I> {
             self.intake.revoked(&self.assigned);
             Stopped::Unfinished
         } else {
-            self.drain(&self.assigned.clone(), &stop.immediate)
+            let stopped = self.drain(&self.assigned.clone(), &stop.immediate);
+            // Leaving takes a while, and what is done meanwhile is in no commit.
+            self.intake.revoked(&self.assigned);
+            stopped
         };
         let left = self.leave(deadline, &stop.immediate);
         ended.map(|()| if left { stopped } else { Stopped::Unfinished })

@@ -124,7 +124,8 @@ impl SegmentLanes {
         self.courier.settle(Settlement::Accepted { slots });
         let open = || work.open.values();
         let (standing, all) = (open().flat_map(Intent::standing), open().flat_map(Intent::slots));
-        let probe = self.courier.admit(standing, all, &work.fences, seat).await?;
+        let probe =
+            self.courier.admit(standing, all, (&work.batch.lane(), &work.fences), seat).await?;
         if probe.is_some() {
             work.renew(self.courier.patience());
         }

@@ -12,9 +12,10 @@ use super::super::courier::Errand;
 use super::requests::changes_of;
 use crate::launchdarkly::members::MemberChanges;
 use crate::launchdarkly::segments::MemberWrite;
+use crate::model::fence::Fence;
 use crate::model::intent::{Intent, Left};
 use crate::model::operation::{Member, Membership, SegmentBatch};
-use crate::model::progress::{Fence, Slot};
+use crate::model::progress::Slot;
 use crate::resilience::retry::RetryPauses;
 
 /// A batch on its way.
