@@ -12,18 +12,16 @@
 #[path = "support/launchdarkly.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod launchdarkly;
+#[path = "support/python.rs"]
+mod python;
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use self::launchdarkly::{LaunchDarkly, TOKEN};
+use self::python::{environment, run, told};
 
-const REQUIREMENTS: &str = include_str!("clients/python/requirements.txt");
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/python");
-
-const REMEDY: &str = "The test runs LaunchDarkly's Python client, which needs Python 3.11 or later with \
-     venv and pip on the PATH. On Debian: apt-get install python3 python3-venv.";
 
 #[tokio::test]
 async fn launchdarklys_own_client_creates_and_reads_metrics_and_segments() {
@@ -57,33 +55,8 @@ async fn launchdarklys_own_client_creates_and_reads_metrics_and_segments() {
     assert!(journal["notes"].as_object().unwrap().is_empty(), "{journal}");
 }
 
-/// Returns a Python that has the client, after installing it where it is missing. Blocks.
+/// Returns a Python that has the client. Blocks.
 fn install() -> PathBuf {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("launchdarkly-python-client");
-    fs::create_dir_all(&home).unwrap();
-    // Held until the process has its Python: another test process waits for it.
-    let lock = File::create(home.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let python = home.join("venv").join("bin").join("python");
-    let marker = home.join("installed-from.txt");
-    if python.exists() && fs::read_to_string(&marker).is_ok_and(|made| made == REQUIREMENTS) {
-        return python;
-    }
-    let venv = run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home.join("venv")));
-    assert!(venv.status.success(), "cannot make an environment. {REMEDY}\n{}", told(&venv));
-    let pip = run(Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-        .arg(Path::new(CLIENT).join("requirements.txt")));
-    assert!(pip.status.success(), "cannot install the client. {REMEDY}\n{}", told(&pip));
-    fs::write(&marker, REQUIREMENTS).unwrap();
-    python
-}
-
-fn run(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}. {REMEDY}"))
-}
-
-fn told(output: &Output) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    format!("{}{}", text(&output.stdout), text(&output.stderr))
+    let requirements = Path::new(CLIENT).join("requirements.txt");
+    environment("launchdarkly-python-client", &requirements).join("python")
 }

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::files::{path, text, texts, yaml};
 
-const DOCKERFILE: &str = "config/compose/Dockerfile";
+pub(crate) const DOCKERFILE: &str = "config/compose/Dockerfile";
 /// What stays between a drain deadline that has passed and the end of the process; see `app::LEAVE`.
-const LEAVING_SECONDS: u64 = 15;
+pub(crate) const LEAVING_SECONDS: u64 = 15;
 
 pub(crate) fn services() -> Map<String, Value> {
     yaml("docker-compose.yml")["services"].as_object().expect("services").clone()
@@ -111,10 +111,14 @@ fn what_is_ours_runs_with_the_least() {
         assert_eq!(texts(&service["cap_drop"]), ["ALL"], "{name}");
         assert_eq!(texts(&service["security_opt"]), ["no-new-privileges:true"], "{name}");
     }
+    assert!(user().starts_with(|c: char| ('1'..='9').contains(&c)), "{}", user());
+}
+
+/// Whom the image runs as.
+pub(crate) fn user() -> String {
     let dockerfile = text(DOCKERFILE);
     let (_, shipped) = dockerfile.rsplit_once("\nFROM ").unwrap();
-    let user = shipped.lines().rev().find_map(|line| line.strip_prefix("USER ")).expect("a user");
-    assert!(user.starts_with(|c: char| ('1'..='9').contains(&c)), "{user}");
+    shipped.lines().rev().find_map(|line| line.strip_prefix("USER ")).expect("a user").to_owned()
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Keeps what is deployed true: the compose environment, its configuration and its scripts, the
-//! dashboard and the alert rules.
+//! manifests for Kubernetes, the unit for systemd, the dashboard and the alert rules.
 //!
 //! No container is started: what is checked is that the files agree with each other, with the
 //! metrics that exist and with the command line. That the images behave is not.
@@ -10,7 +10,12 @@ mod compose;
 mod configuration;
 mod dashboard;
 mod files;
+mod kubernetes;
 mod metrics;
 mod promql;
+#[path = "../support/python.rs"]
+mod python;
 mod rules;
+mod schemas;
 mod scripts;
+mod systemd;
