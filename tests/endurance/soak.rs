@@ -40,6 +40,8 @@ const RSS_MB_PER_TEN_MINUTES: f64 = 1.0;
 const FILES_PER_TEN_MINUTES: f64 = 1.0;
 const HIGHEST_RSS_MB: f64 = 128.0;
 const MOST_FILES: f64 = 128.0;
+/// How a process ends that could not settle everything within its deadline.
+const UNFINISHED: i32 = 4;
 /// LaunchDarkly refuses everything for a while, and a rebalance may come on top.
 const OLDEST: Duration = Duration::from_secs(60);
 const HIGHEST_LAG: i64 = 60 * 600;
@@ -144,7 +146,8 @@ impl Soak {
             }
             Some(guest) => {
                 let ended = guest.stop().await;
-                assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+                // In an outage the deadline of a drain may pass; what was in flight is read again.
+                assert!(matches!(ended.status.code(), Some(0 | UNFINISHED)), "{}", ended.log);
             }
         }
     }
