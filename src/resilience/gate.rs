@@ -24,7 +24,17 @@ pub struct Gate {
     halted: watch::Sender<bool>,
     next_probe: Mutex<Instant>,
     held_until: Mutex<Instant>,
+    halts: Mutex<Halts>,
     baton: AsyncMutex<()>,
+}
+
+/// For how long the gate was halted.
+#[derive(Debug, Default)]
+struct Halts {
+    /// In all that are over.
+    ended: Duration,
+    /// When the present one began.
+    since: Option<Instant>,
 }
 
 /// The right to send one request.
@@ -41,6 +51,7 @@ impl Gate {
             halted: watch::Sender::new(false),
             next_probe: Mutex::new(Instant::now()),
             held_until: Mutex::new(Instant::now()),
+            halts: Mutex::default(),
             baton: AsyncMutex::new(()),
         }
     }
@@ -100,12 +111,27 @@ impl Gate {
     pub fn halt(&self) -> bool {
         *self.next_probe.lock().unwrap_or_else(PoisonError::into_inner) =
             Instant::now() + self.probe_interval;
+        self.halts().since.get_or_insert_with(Instant::now);
         !self.halted.send_replace(true)
     }
 
     /// Opens the gate. Gives whether it was closed before.
     pub fn resume(&self) -> bool {
+        let mut halts = self.halts();
+        let since = halts.since.take();
+        halts.ended += since.map_or(Duration::ZERO, |since| since.elapsed());
+        drop(halts);
         self.is_halted() && self.halted.send_replace(false)
+    }
+
+    /// For how long it has been halted, all in all.
+    pub fn halted_for(&self) -> Duration {
+        let halts = self.halts();
+        halts.ended + halts.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn halts(&self) -> std::sync::MutexGuard<'_, Halts> {
+        self.halts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

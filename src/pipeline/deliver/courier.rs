@@ -20,6 +20,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::patience::Patience;
 use super::refused::Refused;
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
 use crate::model::fence::Fence;
@@ -67,12 +68,11 @@ pub struct Courier {
     abandoned: CancellationToken,
 }
 
-/// On whose behalf requests are made, and until when they are worth repeating.
+/// On whose behalf requests are made, and how long they are worth repeating.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Errand<'f> {
     pub(super) fences: &'f [Fence],
-    /// `None` is for ever.
-    pub(super) until: Option<Instant>,
+    pub(super) patience: Patience,
 }
 
 /// Nobody waits for the answer any more.
@@ -101,9 +101,9 @@ impl Courier {
         Self { target, operation, settings, quota, gate, failures, reports, abandoned }
     }
 
-    /// Until when a batch that begins now is worth trying.
-    pub(super) fn patience(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.settings.retry_for?)
+    /// How long a batch that begins now is worth trying.
+    pub(super) fn patience(&self) -> Patience {
+        Patience::from_now(self.settings.retry_for, &self.gate)
     }
 
     /// Makes a request until there is an answer that settles it, or its time is over, or one of the
@@ -142,7 +142,7 @@ impl Courier {
                 | ErrorClass::Throttled
                 | ErrorClass::Unavailable
                 | ErrorClass::Conflict => {
-                    if errand.until.is_some_and(|until| until <= Instant::now()) {
+                    if errand.patience.is_over(&self.gate) {
                         let after = self.settings.retry_for.unwrap_or_default();
                         return Ok(Answered::Refused(Refused::given_up(error, attempts, after)));
                     }

@@ -90,18 +90,21 @@ impl DefinitionLanes {
         let lane = LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) };
         let (desired, invalid) = (desired(&batch), Refused::invalid(&batch));
         let Slots { mut standing, replaced: mut accepted } = batch.slots;
-        let until = self.courier.patience();
+        let mut patience = self.courier.patience();
         let (applied, _probe) = loop {
             let fences: Vec<Fence> = standing.iter().map(|slot| slot.fence.clone()).collect();
+            let all = standing.iter().chain(&accepted);
+            let admitted = self.courier.admit(&standing, all, (&lane, &fences), seat).await;
+            if let Ok(Some(_)) = admitted {
+                patience = self.courier.patience();
+            }
             let work = Work {
                 metric: &batch.metric,
                 intent: &batch.intent,
                 desired: &desired,
                 assignment: standing.last().map(|slot| (&slot.partition, slot.epoch)),
-                errand: Errand { fences: &fences, until },
+                errand: Errand { fences: &fences, patience },
             };
-            let all = standing.iter().chain(&accepted);
-            let admitted = self.courier.admit(&standing, all, (&lane, &fences), seat).await;
             let applied = match (&admitted, &invalid) {
                 (Err(Abandoned), _) => Err(Abandoned),
                 (Ok(_), Some(refused)) => {

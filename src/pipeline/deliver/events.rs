@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use super::courier::{Abandoned, Answered, Courier, Errand};
+use super::patience::Patience;
 use super::refused::Refused;
 use super::seat::Seat;
 use crate::launchdarkly::events::EventsClient;
@@ -61,7 +62,7 @@ impl EventLane {
             metrics.batch_bytes.with_label_values(&labels).observe(batch.body.len() as f64);
         }
         // Depth first, head before tail: the parts are settled about in offset order.
-        let mut until = self.courier.patience();
+        let mut patience = self.courier.patience();
         let (mut open, mut letters) = (vec![batch], Vec::new());
         // Of a halted route, until something is judged.
         let mut probe = None;
@@ -69,10 +70,10 @@ impl EventLane {
             let routes = self.routes_of(part);
             if probe.is_none() && self.courier.guard().is_halted(&routes) {
                 probe = Some(self.wait(&open, &letters, &routes, seat).await?);
-                until = self.courier.patience();
+                patience = self.courier.patience();
             }
             let Some(part) = open.pop() else { break };
-            match self.send(&part, until).await? {
+            match self.send(&part, patience).await? {
                 Answered::Accepted(()) => {
                     let (topic, now) = (&part.partition.topic, Instant::now());
                     self.courier.guard().passed_marks(topic, &part.marks, now);
@@ -123,12 +124,12 @@ impl EventLane {
     async fn send(
         &self,
         batch: &EventBatch,
-        until: Option<Instant>,
+        patience: Patience,
     ) -> Result<Answered<()>, Abandoned> {
         let payload_id = batch.payload_id(&self.courier.target);
         let body = self.client.body(batch.to_json());
         let request = || self.client.import(&body, payload_id, clock::now_ms);
-        let errand = Errand { fences: std::slice::from_ref(&batch.fence), until };
+        let errand = Errand { fences: std::slice::from_ref(&batch.fence), patience };
         self.courier.carry(request, errand).await
     }
 

@@ -31,6 +31,7 @@ pub mod events;
 mod guarded;
 pub mod knowledge;
 pub mod ordered;
+mod patience;
 pub mod refused;
 mod seat;
 pub mod segments;

@@ -254,7 +254,7 @@ impl SegmentLanes {
     }
 
     /// Waits a while when the configuration names the segment. Gives whether it did.
-    async fn wait_if_fixed(&self, work: &Work, what: &str) -> Result<bool, Abandoned> {
+    async fn wait_if_fixed(&self, work: &mut Work, what: &str) -> Result<bool, Abandoned> {
         let batch = &work.batch;
         if !batch.shape.fixed {
             return Ok(false);
@@ -264,6 +264,7 @@ impl SegmentLanes {
             batch.segment
         );
         self.courier.wait_for_a_person(&work.fault_name(), &reason, &work.fences).await?;
+        work.renew(self.courier.patience());
         Ok(true)
     }
 

@@ -6,9 +6,8 @@
 
 use std::collections::HashMap;
 
-use tokio::time::Instant;
-
 use super::super::courier::Errand;
+use super::super::patience::Patience;
 use super::requests::changes_of;
 use crate::launchdarkly::members::MemberChanges;
 use crate::launchdarkly::segments::MemberWrite;
@@ -33,30 +32,31 @@ pub(super) struct Work {
     pub(super) absences: Option<RetryPauses>,
     /// Of the assignments it is on behalf of.
     pub(super) fences: Vec<Fence>,
-    /// Until when it is worth trying.
-    until: Option<Instant>,
+    /// How long it is worth trying.
+    patience: Patience,
 }
 
 // === impl Work ===
 
 impl Work {
-    pub(super) fn new(mut batch: SegmentBatch, until: Option<Instant>) -> Self {
+    pub(super) fn new(mut batch: SegmentBatch, patience: Patience) -> Self {
         let intents = std::mem::take(&mut batch.intents);
         let order = intents.iter().map(|intent| intent.part.0.clone()).collect();
         let open = intents.into_iter().map(|intent| (intent.part.0.clone(), intent)).collect();
         let (accepted, writes, fences) = Default::default();
-        let mut work = Self { batch, open, order, accepted, writes, absences: None, fences, until };
+        let mut work =
+            Self { batch, open, order, accepted, writes, absences: None, fences, patience };
         work.fences = work.fences_of_open();
         work
     }
 
     pub(super) fn errand(&self) -> Errand<'_> {
-        Errand { fences: &self.fences, until: self.until }
+        Errand { fences: &self.fences, patience: self.patience }
     }
 
     /// It has waited for a person, and is worth trying for as long as if it began now.
-    pub(super) fn renew(&mut self, until: Option<Instant>) {
-        self.until = until;
+    pub(super) fn renew(&mut self, patience: Patience) {
+        self.patience = patience;
     }
 
     pub(super) fn changes(&self) -> MemberChanges {
