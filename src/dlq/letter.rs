@@ -23,7 +23,7 @@ pub struct NoLetter;
 /// Why a letter cannot be replayed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreplayable {
-    #[error("its value was cut from {0} bytes to fit into the topic; replay the original by hand")]
+    #[error("it was cut from {0} bytes to fit into the topic; replay the original by hand")]
     Shortened(String),
     #[error(
         "the original was gone from Kafka when it was refused; its value is what was sent to \

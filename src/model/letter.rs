@@ -29,7 +29,7 @@ pub const MAPPING: &str = "ldsink.mapping";
 pub const REPLAY_COUNT: &str = "ldsink.replay_count";
 /// The routes it is still for, separated by commas: the others have taken it.
 pub const ONLY_ROUTES: &str = "ldsink.only_routes";
-/// The length of its value before it was cut to fit into the topic.
+/// The bytes of its key, value and headers before they were cut to fit into the topic.
 pub const SHORTENED_FROM: &str = "ldsink.shortened_from_bytes";
 /// Present when the original was gone from Kafka; the value is what was sent to LaunchDarkly.
 pub const SUBSTITUTE: &str = "ldsink.substitute";

@@ -206,3 +206,76 @@ async fn letters_are_the_original_records() {
         }));
     }
 }
+
+/// The dead-letter topic takes less than the source topic did: what is large of a record is cut, be it
+/// the value, the key or a header, and marked. Nothing waits for a topic that would never take it.
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_that_are_too_large_are_cut_and_say_so() {
+    let kafka = KafkaCluster::shared().await;
+    let sandbox = LaunchDarkly::start().await;
+    let topic = kafka.unique_topic("orders", 1).await;
+    let dead = format!("{topic}.dead");
+    kafka.create_topic_with(&dead, 1, 1, &[("max.message.bytes", "8000")]).await;
+    let bad = || NewRecord::to(0).key("k").value("not json");
+    // What gzip or zstd would not make small.
+    let long: Vec<u8> =
+        (0..40_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let records = [
+        bad().value(long.clone()),
+        bad().key(long.clone()),
+        bad().header("small", "s").header("long", long.clone()),
+        bad(),
+    ];
+    kafka.produce(&topic, records).await;
+    kafka.produce(&topic, [NewRecord::to(0).key("e-0").value(order("c", "e-0", "1"))]).await;
+    let group = unique_name("group");
+    let service = Service::start(&orders_config(kafka.bootstrap(), &topic, &group, sandbox.url()));
+    let expected = Expected {
+        delivered: ["e-0".to_owned()].into(),
+        dead: (0..4).map(|offset| ((0, offset), "invalid_json")).collect(),
+    };
+    expected.hold(PATIENCE, &sandbox).await;
+    let letters = expected.dead_letters(PATIENCE, &kafka, &dead).await;
+    eventually(PATIENCE, "everything to be committed", async || {
+        kafka.committed(&group, &topic).await[0].offset == Some(5)
+    })
+    .await;
+    let ended = service.stop().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    let of = |offset: &str| {
+        letters.iter().find(|letter| header(letter, "ldsink.offset") == offset).unwrap()
+    };
+    let is_marked = |letter: &StoredRecord| {
+        letter.headers.iter().any(|(name, _)| name == "ldsink.shortened_from_bytes")
+    };
+    let marks = ["0", "1", "2", "3"].map(|offset| is_marked(of(offset)));
+    assert_eq!(marks, [true, true, true, false]);
+    let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+    assert!(long.starts_with(of("0").value.as_ref().unwrap()) && length(&of("0").value) > 1_000);
+    assert!(long.starts_with(of("1").key.as_ref().unwrap()) && length(&of("1").key) > 1_000);
+    assert_eq!(of("1").value.as_deref(), Some(&b"not json"[..]), "only what is large");
+    let own: Vec<&str> = of("2").headers.iter().map(|(name, _)| name.as_str()).take(2).collect();
+    assert_eq!(own, ["small", "ldsink.reason"]);
+    assert_eq!(header(of("2"), "ldsink.shortened_from_bytes"), "40019");
+}
+
+/// The topic takes every letter alone, but not what the client makes of many that come at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn letters_that_come_together_are_not_cut_for_that() {
+    let kafka = KafkaCluster::shared().await;
+    let sandbox = LaunchDarkly::start().await;
+    let topic = kafka.unique_topic("orders", 1).await;
+    let dead = format!("{topic}.dead");
+    kafka.create_topic_with(&dead, 1, 1, &[("max.message.bytes", "8000")]).await;
+    let value = format!("no json {}", "x".repeat(3_000));
+    kafka.produce(&topic, (0..80).map(|_| NewRecord::to(0).key("k").value(value.as_str()))).await;
+    let group = unique_name("group");
+    let service = Service::start(&orders_config(kafka.bootstrap(), &topic, &group, sandbox.url()));
+    let dead_letters = (0..80).map(|offset| ((0, offset), "invalid_json")).collect();
+    let expected = Expected { dead: dead_letters, ..Expected::default() };
+    let letters = expected.dead_letters(PATIENCE, &kafka, &dead).await;
+    let whole = |letter: &&StoredRecord| letter.value.as_deref() == Some(value.as_bytes());
+    assert_eq!(letters.iter().filter(whole).count(), 80);
+    let ended = service.stop().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+}

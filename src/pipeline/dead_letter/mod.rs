@@ -23,8 +23,8 @@ use bytes::Bytes;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use self::fetch::{FetchError, Fetcher};
@@ -65,8 +65,18 @@ pub struct DeadLetters {
     mapping_of: MappingOf,
     producer: FutureProducer<KafkaLog>,
     fetcher: Fetcher,
+    /// Shared by letters that may travel together; a letter that has to go alone takes it for itself.
+    company: RwLock<()>,
     reports: DeadLetterReports,
     abandoned: CancellationToken,
+}
+
+/// How a letter is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Travel {
+    /// With others in one batch, as they come.
+    Together,
+    Alone,
 }
 
 /// The dead-letter producer cannot be created.
@@ -88,7 +98,8 @@ impl DeadLetters {
             // A series that begins at its first dead letter would hide that one from `increase()`.
             reports.metrics.dead_letters.with_label_values(&[reason.as_str()]);
         }
-        Ok(Self { topic, mapping_of, producer, fetcher, reports, abandoned })
+        let company = RwLock::default();
+        Ok(Self { topic, mapping_of, producer, fetcher, company, reports, abandoned })
     }
 
     /// Writes dead letters until the channel closes.
@@ -124,9 +135,15 @@ impl DeadLetters {
             now_ms,
         };
         let mut letter = Letter::new(record, told);
-        while let Err(error) = self.produce(&letter).await {
+        let mut travel = Travel::Together;
+        while let Err(error) = self.produce(&letter, travel).await {
             let too_large =
                 error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge);
+            // The topic's limit is for a batch of letters, and the client knows nothing of it.
+            if too_large && travel == Travel::Together {
+                travel = Travel::Alone;
+                continue;
+            }
             if too_large && letter.shorten() {
                 continue;
             }
@@ -160,7 +177,7 @@ impl DeadLetters {
         }
     }
 
-    async fn produce(&self, letter: &Letter) -> Result<(), KafkaError> {
+    async fn produce(&self, letter: &Letter, travel: Travel) -> Result<(), KafkaError> {
         let headers = letter.headers();
         let mut message: FutureRecord<'_, [u8], [u8]> =
             FutureRecord::to(&self.topic).headers(headers);
@@ -174,7 +191,19 @@ impl DeadLetters {
             message = message.timestamp(timestamp);
         }
         // The future resolves with the delivery report.
-        self.producer.send(message, Duration::from_secs(1)).await.map(drop).map_err(|(e, _)| e)
+        let sent = async {
+            self.producer.send(message, Duration::from_secs(1)).await.map(drop).map_err(|(e, _)| e)
+        };
+        match travel {
+            Travel::Together => {
+                let _company = self.company.read().await;
+                sent.await
+            }
+            Travel::Alone => {
+                let _alone = self.company.write().await;
+                sent.await
+            }
+        }
     }
 
     fn note_failure(&self, error: &KafkaError) {

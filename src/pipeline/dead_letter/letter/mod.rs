@@ -112,15 +112,38 @@ impl Letter {
         headers
     }
 
-    /// Halves the value, for a topic that takes less than the source topic did. Gives whether there
-    /// was anything left to cut.
+    /// Halves the largest part of the record, for a topic that takes less than the source topic did.
+    /// Gives whether there was anything left to cut.
     pub(super) fn shorten(&mut self) -> bool {
-        let Some(value) = self.record.value.as_mut().filter(|v| v.len() > SHORTEST_BYTES) else {
-            return false;
+        let bytes = self.record.size();
+        let OwnedRecord { key, value, headers, .. } = &mut self.record;
+        let own = |(name, value): &(String, Option<Vec<u8>>)| {
+            name.len() + value.as_ref().map_or(0, Vec::len)
         };
-        self.original_bytes.get_or_insert(value.len());
-        value.truncate(value.len() / 2);
+        let length = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+        let sizes = [length(value), length(key), headers.iter().map(own).sum()];
+        let largest = sizes.into_iter().max().unwrap_or(0);
+        if largest <= SHORTEST_BYTES {
+            return false;
+        }
+        self.original_bytes.get_or_insert(bytes);
+        match sizes {
+            [of_value, ..] if of_value == largest => cut_to(value, largest / 2),
+            [_, of_key, _] if of_key == largest => cut_to(key, largest / 2),
+            // Half of a header would look like a whole one.
+            _ => {
+                let longest = headers.iter().enumerate().max_by_key(|(_, header)| own(header));
+                let longest = longest.map(|(at, _)| at);
+                drop(longest.map(|at| headers.remove(at)));
+            }
+        }
         true
+    }
+}
+
+fn cut_to(part: &mut Option<Vec<u8>>, length: usize) {
+    if let Some(part) = part {
+        part.truncate(length);
     }
 }
 

@@ -111,18 +111,29 @@ fn a_replayed_record_keeps_its_history_and_what_it_is_still_for() {
 }
 
 #[test]
-fn shortening_ends_and_says_how_long_the_value_was() {
+fn shortening_cuts_what_is_large_until_little_is_left_and_says_how_much_there_was() {
     let refusal = refusal(Stage::Decode);
     let told =
         Circumstances { refusal: &refusal, routes: RouteSet::ALL, mapping: None, now_ms: NOW };
-    let mut letter = Letter::new(record(vec![b'x'; 10_000]), told);
-    let mut times = 0;
-    while letter.shorten() {
-        times += 1;
+    let long = || vec![b'x'; 10_000];
+    let header = |name: &str, value| (name.to_owned(), Some(value));
+    let (small, large) = (record(b"small".to_vec()), record(long()));
+    let headers = vec![header("a", b"1".to_vec()), header("long", long()), header("b", long())];
+    for (record, bytes, times) in [
+        (large, "10009", 4),
+        (OwnedRecord { key: Some(long()), ..small.clone() }, "10013", 4),
+        (OwnedRecord { headers, ..small.clone() }, "20013", 2),
+        (OwnedRecord { key: Some(long()), headers: Vec::new(), ..record(long()) }, "20000", 8),
+    ] {
+        let has_small_value = record.value == small.value;
+        let mut letter = Letter::new(record, told);
+        let shortened = std::iter::from_fn(|| letter.shorten().then_some(())).count();
+        assert_eq!(shortened, times, "{bytes}");
+        assert!(letter.record.size() <= 2 * SHORTEST_BYTES, "{bytes}");
+        assert_eq!(letter.value() == small.value.as_deref(), has_small_value, "only what is large");
+        let headers = letter.headers();
+        let told = headers.iter().find(|h| h.key == "ldsink.shortened_from_bytes").unwrap();
+        assert_eq!(told.value, Some(bytes.as_bytes()));
+        assert!(headers.iter().all(|it| it.value.unwrap_or_default().len() < 10_000));
     }
-    assert_eq!(times, 4);
-    assert!(letter.value().unwrap().len() <= SHORTEST_BYTES);
-    let headers = letter.headers();
-    let header = headers.iter().find(|h| h.key == "ldsink.shortened_from_bytes").unwrap();
-    assert_eq!(header.value, Some(&b"10000"[..]));
 }
