@@ -24,7 +24,7 @@ use crate::launchdarkly::events::{BodyCompression, EventsClient};
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::launchdarkly::rest::RestClient;
 use crate::launchdarkly::segments::SegmentsClient;
-use crate::launchdarkly::settings::{ClientError, TargetSettings};
+use crate::launchdarkly::settings::{ClientError, projects};
 use crate::model::batch::TargetId;
 use crate::model::outcome::DeadLetter;
 use crate::model::progress::Settlement;
@@ -82,6 +82,10 @@ pub enum AppError {
     #[error(transparent)]
     Task(#[from] TaskFailure),
     #[error("the consumer thread did not end within {0:?} after it was told to")]
+    Late(Duration),
+    #[error(
+        "the consumer thread has not turned for {0:?}; its records are read by others, or again"
+    )]
     Stuck(Duration),
 }
 
@@ -114,7 +118,7 @@ impl App {
                 .await;
         abandoned.cancel();
         admin_stop.cancel();
-        if matches!(ended, Err(AppError::Stuck(_))) {
+        if matches!(ended, Err(AppError::Late(_) | AppError::Stuck(_))) {
             // Waiting for a stuck thread would hang here as well.
             return ended;
         }
@@ -309,6 +313,7 @@ impl Running {
             // The sender is only dropped unsent by a panic, which the task set reports.
             ended = &mut told => return ended.unwrap_or(Ok(Stopped::Unfinished)).map_err(AppError::from),
             () = stop.requested.cancelled() => {}
+            after = self.reports.health.stuck() => return Err(AppError::Stuck(after)),
             () = self.failed.cancelled() => {
                 // A dead part cannot settle anything, so there is nothing to drain for.
                 stop.immediate.cancel();
@@ -319,7 +324,7 @@ impl Running {
         let patience = drain_deadline + LEAVE;
         match tokio::time::timeout(patience, told).await {
             Ok(ended) => ended.unwrap_or(Ok(Stopped::Unfinished)).map_err(AppError::from),
-            Err(_) => Err(AppError::Stuck(patience)),
+            Err(_) => Err(AppError::Late(patience)),
         }
     }
 }
@@ -338,13 +343,4 @@ async fn first_reading(links: &KnowledgeLinks) {
             "what LaunchDarkly has is not known yet; records go without being checked until it is"
         );
     }
-}
-
-/// By target: the first one with the same project.
-fn projects(targets: &[TargetSettings]) -> Vec<usize> {
-    let same = |one: &TargetSettings, other: &TargetSettings| {
-        one.project == other.project && one.api_url == other.api_url
-    };
-    let first = |target| targets.iter().position(|other| same(target, other)).unwrap_or_default();
-    targets.iter().map(first).collect()
 }

@@ -69,3 +69,12 @@ impl Instance {
         }
     }
 }
+
+/// By target: the first one with the same project.
+pub fn projects(targets: &[TargetSettings]) -> Vec<usize> {
+    let same = |one: &TargetSettings, other: &TargetSettings| {
+        one.project == other.project && one.api_url == other.api_url
+    };
+    let first = |target| targets.iter().position(|other| same(target, other)).unwrap_or_default();
+    targets.iter().map(first).collect()
+}

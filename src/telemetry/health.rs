@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -20,6 +21,10 @@ const STANDSTILL_MS: i64 = 4_000;
 /// What the Kafka client takes to find out, after a standstill, that the group has gone on without us:
 /// it looks at its session every second, and asks the coordinator.
 const REORIENTATION_MS: i64 = 2_500;
+
+/// Between two looks of [`Health::stuck`], and as many of them find that nothing has turned.
+const WATCH_STEP: Duration = Duration::from_secs(1);
+const WATCH_STEPS: u32 = 60;
 
 /// What the parts report and the admin address shows.
 #[derive(Debug, Default)]
@@ -68,6 +73,20 @@ impl Health {
         turned
             && (!within(&self.heartbeat_ms, STANDSTILL_MS)
                 || within(&self.resumed_ms, REORIENTATION_MS))
+    }
+
+    /// Waits until the consumer thread has not turned for a minute, and gives how long that is. The time
+    /// of a suspended machine does not count: nobody looked meanwhile.
+    pub async fn stuck(&self) -> Duration {
+        let mut last = self.heartbeat_ms.load(Ordering::SeqCst);
+        let mut looks = 0;
+        while looks < WATCH_STEPS {
+            tokio::time::sleep(WATCH_STEP).await;
+            let now = self.heartbeat_ms.load(Ordering::SeqCst);
+            looks = if now == last { looks + 1 } else { 0 };
+            last = now;
+        }
+        WATCH_STEP * WATCH_STEPS
     }
 
     /// Reports that a part cannot do its work. Gives whether that is news.
@@ -121,6 +140,25 @@ mod tests {
         }
         health.beat_at(resumed + 2_600);
         assert!(!health.has_stood_still_at(resumed + 2_600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thread_that_turns_no_more_is_stuck_after_a_minute() {
+        let health = Health::default();
+        let start = tokio::time::Instant::now();
+        let turns = async {
+            for turn in 0..300 {
+                health.beat_at(1_000 + turn);
+                tokio::time::sleep(Duration::from_secs(7)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ = health.stuck() => {}
+            () = turns => {}
+        }
+        let after = start.elapsed().as_secs() - 299 * 7;
+        assert!((60..=62).contains(&after), "{after}");
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod p7_configuration_faults;
 mod p7_not_launchdarkly;
 mod p8_refused_at_start;
 mod p8_secrets;
+mod p9_broken_parts;
 mod p9_clean_stop;
 mod p9_kafka_gone;
 mod real_envelopes;

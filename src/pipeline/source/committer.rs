@@ -20,6 +20,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::consumer::Context;
 use crate::model::progress::CommitEntry;
+use crate::runtime::failpoint::{self, Failpoint};
 
 /// A handle to the thread.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ impl Committer {
         let (outgoing, confirmations) = channel();
         let thread = std::thread::spawn(move || {
             for entries in incoming {
+                failpoint::reach(Failpoint::Committing);
                 let result = write(&consumer, &entries);
                 if outgoing.send(Confirmation { entries, result }).is_err() {
                     break;
@@ -56,6 +58,11 @@ impl Committer {
     #[must_use]
     pub(super) fn commit(&self, entries: Vec<CommitEntry>) -> bool {
         self.requests.send(entries).is_ok()
+    }
+
+    /// Whether the thread has panicked: it ends no other way as long as we have it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// The confirmations that have come, without waiting.

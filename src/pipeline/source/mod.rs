@@ -253,7 +253,9 @@ impl<I: Intake> Source<I> {
         let turn = self.intake.turn(now);
         self.pause(turn.pause);
         self.resume(&turn.resume);
-        if !turn.commit.is_empty() && !self.committer.commit(turn.commit) {
+        // No commit is asked for while one is under way, so a thread that is gone has to be missed.
+        let asks = !turn.commit.is_empty();
+        if self.committer.is_gone() || asks && !self.committer.commit(turn.commit) {
             return Err(SourceError::CommitterGone);
         }
         Ok(turn.next.unwrap_or(now + TURN))
