@@ -20,7 +20,7 @@ mod breaker;
 mod meter;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -57,6 +57,8 @@ pub struct Guard {
     version: watch::Sender<u64>,
     /// Batches that wait, by route.
     waiting: Vec<AtomicUsize>,
+    /// Judgements of delivery so far, by route.
+    judgements: Vec<AtomicU64>,
     health: Arc<Health>,
     metrics: Metrics,
 }
@@ -91,6 +93,7 @@ impl Guard {
             halted: AtomicUsize::new(0),
             version: watch::Sender::new(0),
             waiting: names.iter().map(|_| AtomicUsize::new(0)).collect(),
+            judgements: names.iter().map(|_| AtomicU64::new(0)).collect(),
             names,
             health,
             metrics,
@@ -149,6 +152,9 @@ impl Guard {
         let mut is_news = false;
         for route in routes {
             let Some(breaker) = breakers.get_mut(*route) else { continue };
+            if let Some(judgements) = self.judgements.get(*route) {
+                judgements.fetch_add(1, Ordering::SeqCst);
+            }
             is_news |= breaker.is_halted();
             let Some(change) = judge(breaker) else { continue };
             is_news = true;
@@ -223,6 +229,11 @@ impl Guard {
     /// Whether delivery of a route is halted.
     pub fn is_route_halted(&self, route: usize) -> bool {
         self.is_halted(&[route])
+    }
+
+    /// Counts the judgements on a route's records: another count means that there was one.
+    pub fn judgements(&self, route: usize) -> u64 {
+        self.judgements.get(route).map_or(0, |count| count.load(Ordering::SeqCst))
     }
 
     /// Whether a halted route needs a record from Kafka for its next probe: it is time, and none waits

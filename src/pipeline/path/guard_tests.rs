@@ -158,6 +158,29 @@ async fn what_delivery_has_halted_is_let_in_one_at_a_time() {
     assert_eq!(rig.halted("big", "deliver"), 0);
 }
 
+/// Another target has taken nothing since before: what is owed to it says nothing about the probe.
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_was_judged_is_followed_by_another_whatever_else_is_under_way() {
+    let (mut rig, start) = started();
+    rig.take_in(0, 0, BIG, start);
+    let (stuck, others): (Vec<_>, Vec<_>) =
+        rig.sent(start).into_iter().partition(|batch| batch.target.0 == 1);
+    assert_eq!((stuck.len(), others.len()), (1, 1));
+    others.into_iter().for_each(|batch| rig.accept(batch));
+    (0..3).for_each(|_| rig.guard.refused(&[0], start));
+    (1..5).for_each(|offset| rig.take_in(0, offset, GOOD, start));
+    for (round, offset) in (1..4).zip(1..) {
+        let now = start + INTERVAL * round;
+        rig.path.turn(now);
+        let probes = rig.sent(now);
+        let places: Vec<i64> = probes.iter().map(EventBatch::first_offset).collect();
+        assert_eq!(places, [offset]);
+        rig.path.turn(now);
+        assert!(rig.sent(now).is_empty(), "one at a time");
+        rig.guard.refused(&[0], now);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_does_not_wait_for_what_waits_for_a_person() {
     let (mut rig, now) = started();

@@ -36,7 +36,16 @@ pub(super) struct Guarding {
     /// A breaker of mapping has changed since.
     changed: bool,
     /// By route whose delivery is halted: whence a record was let in that is on its way to a lane.
-    let_in: HashMap<usize, (Partition, Epoch)>,
+    let_in: HashMap<usize, LetIn>,
+}
+
+/// A record on its way to be judged.
+#[derive(Debug)]
+struct LetIn {
+    partition: Partition,
+    epoch: Epoch,
+    /// How many judgements there had been on the route.
+    judgements: u64,
 }
 
 /// What a partition keeps while it is held back.
@@ -94,7 +103,9 @@ impl Guarding {
             let change = self.breakers.get_mut(*route).and_then(|breaker| breaker.passed(1, now));
             self.note(*route, change);
             if self.guard.is_route_halted(*route) {
-                self.let_in.insert(*route, (partition.id().clone(), partition.epoch()));
+                let judgements = self.guard.judgements(*route);
+                let (partition, epoch) = (partition.id().clone(), partition.epoch());
+                self.let_in.insert(*route, LetIn { partition, epoch, judgements });
                 is_probe = true;
             }
         }
@@ -127,10 +138,12 @@ impl Guarding {
         is_news || self.is_active() || books.all().any(PartitionPath::is_held)
     }
 
-    /// Forgets records that have come to a lane, or are somebody else's.
+    /// Forgets records that were judged or wait in a lane, or are somebody else's.
     fn forget_let_in(&mut self, books: &mut Books) {
-        self.let_in.retain(|_, (partition, epoch)| {
-            books.find(partition, *epoch).is_some_and(|it| !it.is_drained(0))
+        let guard = &self.guard;
+        self.let_in.retain(|route, LetIn { partition, epoch, judgements }| {
+            guard.judgements(*route) == *judgements
+                && books.find(partition, *epoch).is_some_and(|it| !it.is_drained(0))
         });
     }
 
