@@ -82,3 +82,34 @@ async fn topics_that_match_a_pattern_are_read_whenever_they_appear() {
         expected.account(&sandbox).await;
     }
 }
+
+/// What is under way of a topic that somebody deletes cannot be committed any more. The other topics
+/// of the service do not wait until its client has found out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_deleted_does_not_hold_up_the_others() {
+    let kafka = KafkaCluster::shared().await;
+    let sandbox = LaunchDarkly::start().await;
+    let (gone, stays) = (kafka.unique_topic("gone", 2).await, kafka.unique_topic("stays", 2).await);
+    let config = orders_config(kafka.bootstrap(), &stays, &unique_name("group"), sandbox.url())
+        .replace(&format!("topics: [{stays}]"), &format!("topics: [{gone}, {stays}]"));
+    let slow = serde_json::json!([{ "action": { "kind": "delay", "ms": 300 } }]);
+    sandbox.set_faults(slow).await;
+    let lost: Vec<String> = (0..20_000).map(|n| format!("gone-{n}")).collect();
+    produce(&kafka, &gone, 2, &lost).await;
+    let service = Service::start(&config);
+    eventually(PATIENCE, "events of the topic", async || {
+        sandbox.count("events_counted").await > 1_000
+    })
+    .await;
+    kafka.delete_topic(&gone).await;
+    let ids = ids("stays");
+    produce(&kafka, &stays, 2, &ids).await;
+    eventually(Duration::from_secs(15), "the other topic's events", async || {
+        let counted = sandbox.counted().await;
+        let missing = ids.iter().filter(|id| !counted.contains_key(*id)).count();
+        if missing == 0 { Ok(()) } else { Err(missing) }
+    })
+    .await;
+    let ended = service.stop().await;
+    assert!(matches!(ended.status.code(), Some(0 | 4)), "{}", ended.log);
+}

@@ -11,7 +11,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::committer::Confirmation;
 use super::consumer::RebalanceEvent;
 use super::farewell::Farewell;
 use super::{
@@ -146,13 +145,11 @@ impl<I: Intake> Source<I> {
             }
             loop {
                 let left = deadline.saturating_duration_since(Instant::now());
-                let Some(Confirmation { entries: confirmed, result }) =
-                    self.committer.next_confirmation(left)
-                else {
+                let Some(confirmation) = self.committer.next_confirmation(left) else {
                     return false;
                 };
-                let ours = confirmed == entries;
-                self.note_commit(confirmed, &result, Instant::now());
+                let ours = confirmation.answers(&entries);
+                self.note_commit(confirmation, Instant::now());
                 if ours {
                     break;
                 }

@@ -17,10 +17,13 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 
 use super::consumer::Context;
+use super::{CONFIRMED, FAILED, Intake, Source};
 use crate::model::progress::CommitEntry;
 use crate::runtime::failpoint::{self, Failpoint};
+use crate::telemetry::clock;
 
 /// A handle to the thread.
 #[derive(Debug)]
@@ -33,8 +36,12 @@ pub(super) struct Committer {
 /// How a commit ended.
 #[derive(Debug)]
 pub(super) struct Confirmation {
-    pub(super) entries: Vec<CommitEntry>,
-    pub(super) result: Result<(), KafkaError>,
+    /// What Kafka has.
+    pub(super) written: Vec<CommitEntry>,
+    /// What Kafka has not, or may not have.
+    pub(super) failed: Vec<CommitEntry>,
+    /// Why.
+    error: Option<KafkaError>,
 }
 
 impl Committer {
@@ -44,8 +51,7 @@ impl Committer {
         let thread = std::thread::spawn(move || {
             for entries in incoming {
                 failpoint::reach(Failpoint::Committing);
-                let result = write(&consumer, &entries);
-                if outgoing.send(Confirmation { entries, result }).is_err() {
+                if outgoing.send(commit(&consumer, entries)).is_err() {
                     break;
                 }
             }
@@ -82,6 +88,89 @@ impl Committer {
             tracing::error!("the commit thread panicked");
         }
     }
+}
+
+impl<I: Intake> Source<I> {
+    pub(super) fn note_commits(&mut self, now: Instant) {
+        for confirmation in self.committer.confirmations() {
+            self.note_commit(confirmation, now);
+        }
+    }
+
+    pub(super) fn note_commit(&mut self, confirmation: Confirmation, now: Instant) {
+        let Confirmation { written, failed, error } = confirmation;
+        let metrics = &self.reports.metrics;
+        let label = if error.is_none() { CONFIRMED } else { FAILED };
+        metrics.commits.with_label_values(&[label]).inc();
+        if let Some(error) = &error {
+            let partitions = failed.len();
+            if self.commits_fail {
+                tracing::debug!(%error, partitions, "commit failed again");
+            } else {
+                tracing::warn!(%error, partitions, "commit failed; it is repeated");
+            }
+        } else if self.commits_fail {
+            tracing::info!("commits succeed again");
+        }
+        self.commits_fail = error.is_some();
+        if error.is_none() || !written.is_empty() {
+            metrics.last_commit_seconds.set(clock::now_seconds());
+            self.reports.note_connection();
+            self.intake.committed(written, true, now);
+        }
+        if let Some(error) = &error {
+            self.intake.committed(failed, false, now);
+            self.note_expulsion(error);
+        }
+    }
+}
+
+impl Confirmation {
+    /// Whether it is the answer to this commit.
+    pub(super) fn answers(&self, entries: &[CommitEntry]) -> bool {
+        let known = |entry| self.written.contains(entry) || self.failed.contains(entry);
+        self.written.len() + self.failed.len() == entries.len() && entries.iter().all(known)
+    }
+}
+
+/// Writes everything at once; if Kafka does not take something of a topic, topic by topic: a topic that
+/// was deleted must not hold up the others.
+fn commit(consumer: &BaseConsumer<Context>, entries: Vec<CommitEntry>) -> Confirmation {
+    let error = match write(consumer, &entries) {
+        Ok(()) => return Confirmation { written: entries, failed: Vec::new(), error: None },
+        Err(error) => error,
+    };
+    let mut confirmation = Confirmation { written: Vec::new(), failed: Vec::new(), error: None };
+    let topic = |entry: &CommitEntry| Arc::clone(&entry.partition.topic);
+    let first = entries.first().map(topic);
+    if !is_of_a_topic(&error) || entries.iter().all(|entry| Some(topic(entry)) == first) {
+        return Confirmation { failed: entries, error: Some(error), ..confirmation };
+    }
+    let mut entries = entries;
+    entries.sort_by(|a, b| a.partition.topic.cmp(&b.partition.topic));
+    for of_one in entries.chunk_by(|a, b| a.partition.topic == b.partition.topic) {
+        match write(consumer, of_one) {
+            Ok(()) => confirmation.written.extend_from_slice(of_one),
+            Err(error) => {
+                confirmation.failed.extend_from_slice(of_one);
+                confirmation.error = Some(error);
+            }
+        }
+    }
+    confirmation
+}
+
+/// Whether other topics may be fine.
+fn is_of_a_topic(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::OffsetMetadataTooLarge
+                | RDKafkaErrorCode::InvalidCommitOffsetSize
+        )
+    )
 }
 
 fn write(consumer: &BaseConsumer<Context>, entries: &[CommitEntry]) -> Result<(), KafkaError> {
@@ -142,8 +231,8 @@ mod tests {
         for entry in [newer, stale] {
             assert!(committer.commit(vec![entry.clone()]));
             let confirmation = committer.next_confirmation(Duration::from_secs(20)).unwrap();
-            assert_eq!(confirmation.entries, [entry], "M2");
-            assert!(confirmation.result.is_ok(), "{:?}", confirmation.result);
+            assert!(confirmation.answers(std::slice::from_ref(&entry)), "M2");
+            assert_eq!(confirmation.written, [entry], "{:?}", confirmation.error);
         }
         let found = committed::read(&consumer, &[partition], || false, || {}).unwrap();
         assert_eq!(found[0].next, Some(NextOffset(7)));

@@ -24,14 +24,13 @@ mod farewell;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as KafkaHeaders};
 use rdkafka::{Message, TopicPartitionList};
 use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::committer::{Committer, Confirmation};
+use self::committer::Committer;
 use self::consumer::Context;
 pub use self::error::SourceError;
 use crate::kafka::settings::KafkaSettings;
@@ -138,6 +137,8 @@ pub struct Source<I> {
     drain_deadline: Duration,
     /// Kafka has refused a commit because we are no member any more.
     expelled: bool,
+    /// The last commit failed, and that was told.
+    commits_fail: bool,
     is_static: bool,
     /// One that is subscribed.
     topic: String,
@@ -172,6 +173,7 @@ impl<I: Intake> Source<I> {
             paused,
             drain_deadline,
             expelled: false,
+            commits_fail: false,
             is_static: settings.properties.iter().any(|(name, _)| name == STATIC_MEMBER),
             topic: topics.first().map_or(String::new(), |topic| (*topic).to_owned()),
             reports,
@@ -259,33 +261,6 @@ impl<I: Intake> Source<I> {
             return Err(SourceError::CommitterGone);
         }
         Ok(turn.next.unwrap_or(now + TURN))
-    }
-
-    fn note_commits(&mut self, now: Instant) {
-        for Confirmation { entries, result } in self.committer.confirmations() {
-            self.note_commit(entries, &result, now);
-        }
-    }
-
-    fn note_commit(
-        &mut self,
-        entries: Vec<CommitEntry>,
-        result: &Result<(), KafkaError>,
-        now: Instant,
-    ) {
-        let metrics = &self.reports.metrics;
-        let label = if result.is_ok() { CONFIRMED } else { FAILED };
-        metrics.commits.with_label_values(&[label]).inc();
-        if let Err(error) = result {
-            tracing::warn!(%error, partitions = entries.len(), "commit failed; it is repeated");
-        } else {
-            metrics.last_commit_seconds.set(clock::now_seconds());
-            self.reports.note_connection();
-        }
-        self.intake.committed(entries, result.is_ok(), now);
-        if let Err(error) = result {
-            self.note_expulsion(error);
-        }
     }
 
     fn pause(&mut self, partitions: Vec<Partition>) {
