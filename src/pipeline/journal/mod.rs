@@ -15,19 +15,18 @@
 //!
 //! Not here: when it is written (`commit`), by whom (`source`), what a batch holds (`batch`).
 
+mod planned;
 mod target;
 mod text;
 
 use std::collections::VecDeque;
 
-use uuid::Uuid;
-
+pub use self::planned::{Check, Edges};
+use self::planned::{Planned, PlannedState, Tag};
 use self::target::{Parts, Run, RunState, TargetJournal};
 use crate::model::batch::{MappingFingerprint, Mark, TargetId};
 use crate::model::progress::NextOffset;
 
-/// The namespace of target tags.
-const TARGET_NAMESPACE: Uuid = Uuid::from_u128(0x8d1b_02c7_9e0f_4f58_a3b1_6c55_70d4_e29a);
 /// Bytes of text before which new batches wait: three quarters of the 4,096 that brokers accept by
 /// default (`offset.metadata.max.bytes`), because numbers may grow a little as progress is made.
 const TEXT_LIMIT: usize = 3_072;
@@ -41,40 +40,6 @@ pub struct Journal {
     targets: Vec<TargetJournal>,
     /// Counts cuts, so that a confirmation tells which of them it covers.
     cuts: u64,
-}
-
-/// Names a target and what maps records to it, across processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Tag {
-    target: u32,
-    mapping: u32,
-}
-
-/// The first and the last record of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edges {
-    pub first: i64,
-    pub last: i64,
-}
-
-/// Recognises the content of a batch; 24 bits of its body's checksum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Check(u32);
-
-/// A batch of an earlier owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Planned {
-    edges: Edges,
-    state: PlannedState,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PlannedState {
-    /// To be cut again.
-    Open(Check),
-    Done,
-    /// Cut under another mapping, so that it cannot be cut again.
-    Foreign,
 }
 
 /// Where a record stands in what an earlier owner left.
@@ -332,27 +297,6 @@ impl Journal {
 
     fn of(&mut self, target: TargetId) -> Option<&mut TargetJournal> {
         self.targets.iter_mut().find(|journal| journal.target == target)
-    }
-}
-
-// === impl Tag ===
-
-impl Tag {
-    fn new(target: &str, mapping: MappingFingerprint) -> Self {
-        let short = |id: Uuid| u32::try_from(id.as_u128() >> 96).unwrap_or_default();
-        Self {
-            target: short(Uuid::new_v5(&TARGET_NAMESPACE, target.as_bytes())),
-            mapping: short(mapping.0),
-        }
-    }
-}
-
-// === impl Check ===
-
-impl Check {
-    /// The check of a batch's body.
-    pub fn of(body: &[u8]) -> Self {
-        Self(crc32fast::hash(body) & 0xff_ffff)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
 
+use uuid::Uuid;
+
 use super::*;
 use crate::model::routes::RouteSet;
 
