@@ -13,7 +13,8 @@ use super::*;
 use crate::model::batch::Split;
 use crate::model::fence::Withheld;
 use crate::model::outcome::{DeadLetterOrigin, Refusal};
-use crate::model::progress::NextOffset;
+use crate::model::progress::{Committed, NextOffset};
+use crate::pipeline::source::Intake;
 
 /// LaunchDarkly, by what its documentation says of repeats: a request is dropped when its ID was
 /// seen with the same content. `POISON` is refused.

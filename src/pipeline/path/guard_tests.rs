@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::tests::{Rig, rig, zero};
 use super::*;
 use crate::model::outcome::RefusalReason;
-use crate::model::record::NoHeaders;
+use crate::model::record::{NoHeaders, Record};
+use crate::pipeline::source::Intake;
 
 const CONFIG: &str = r#"
 kafka: { bootstrap_servers: "localhost:9092", group_id: g }
@@ -166,9 +167,13 @@ async fn a_probe_that_was_judged_is_followed_by_another_whatever_else_is_under_w
     let (stuck, others): (Vec<_>, Vec<_>) =
         rig.sent(start).into_iter().partition(|batch| batch.target.0 == 1);
     assert_eq!((stuck.len(), others.len()), (1, 1));
-    others.into_iter().for_each(|batch| rig.accept(batch));
+    for batch in others {
+        rig.accept(batch);
+    }
     (0..3).for_each(|_| rig.guard.refused(&[0], start));
-    (1..5).for_each(|offset| rig.take_in(0, offset, GOOD, start));
+    for offset in 1..5 {
+        rig.take_in(0, offset, GOOD, start);
+    }
     for (round, offset) in (1..4).zip(1..) {
         let now = start + INTERVAL * round;
         rig.path.turn(now);

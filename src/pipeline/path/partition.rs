@@ -12,14 +12,12 @@ use super::recovery::Recovered;
 use crate::model::batch::{EventBatch, TargetId};
 use crate::model::fence::Fence;
 use crate::model::outcome::Outcome;
-use crate::model::progress::{CommitEntry, Committed, Epoch, NextOffset, Slot};
+use crate::model::progress::{Epoch, NextOffset, Slot};
 use crate::model::record::{Partition, Record};
 use crate::model::routes::RouteSet;
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
 use crate::pipeline::batch::{Cut, OpenBatch};
-use crate::pipeline::journal::{
-    Check, Edges, Ended, Journal, JournalError, Piece, Release, Written,
-};
+use crate::pipeline::journal::{Check, Edges, Ended, Journal, Piece, Release};
 use crate::pipeline::route::{RouteId, TopicRoutes};
 use crate::pipeline::settings::PipelineSettings;
 use crate::telemetry::metrics::Counter;
@@ -29,7 +27,7 @@ use crate::telemetry::metrics::Counter;
 pub(super) struct PartitionPath {
     id: Partition,
     epoch: Epoch,
-    fence: Fence,
+    pub(super) fence: Fence,
     pub(super) routes: Arc<TopicRoutes>,
     /// One per target that the topic feeds.
     pub(super) open: Vec<OpenBatch>,
@@ -38,11 +36,11 @@ pub(super) struct PartitionPath {
     pub(super) parked: Parked,
     pub(super) journal: Journal,
     /// Batches whose edges are not in Kafka yet, with the cut that a confirmation has to cover.
-    waiting: VecDeque<(u64, EventBatch)>,
+    pub(super) waiting: VecDeque<(u64, EventBatch)>,
     /// What Kafka has.
-    confirmed: Option<(NextOffset, String)>,
+    pub(super) confirmed: Option<(NextOffset, String)>,
     /// Where an earlier owner stood; the first record cannot be below it.
-    start: Option<NextOffset>,
+    pub(super) start: Option<NextOffset>,
     pub(super) recovered: Recovered,
     /// Bytes of batches and dead letters on their way.
     in_flight: usize,
@@ -82,38 +80,6 @@ impl PartitionPath {
             held: None,
             read,
         }
-    }
-
-    /// Takes over what an earlier owner committed.
-    pub(super) fn take_over(&mut self, committed: &Committed) {
-        let Some(next) = committed.next else { return };
-        self.start = Some(next);
-        self.confirmed = Some((next, committed.journal.clone()));
-        match self.journal.recover(&committed.journal, next) {
-            Ok(()) if self.journal.is_recovering() => {
-                tracing::info!(
-                    partition = %self.id,
-                    from = next.0,
-                    "batches that may have been sent before are cut again"
-                );
-            }
-            Ok(()) => {}
-            Err(JournalError::Foreign) => {
-                tracing::info!(partition = %self.id, "the group's offset was set by another tool");
-            }
-            Err(error @ JournalError::Unreadable) => {
-                tracing::error!(
-                    partition = %self.id,
-                    %error,
-                    "metric events that were under way when the last owner ended may be counted twice"
-                );
-            }
-        }
-    }
-
-    /// Whether a record at `offset` cannot be of the log that the earlier owner read.
-    pub(super) fn precedes_start(&self, offset: i64) -> bool {
-        self.start.is_some_and(|start| offset < start.0)
     }
 
     pub(super) fn id(&self) -> &Partition {
@@ -337,31 +303,5 @@ impl PartitionPath {
             self.paused = None;
         }
         may
-    }
-
-    // === progress ===
-
-    /// What Kafka does not have yet.
-    pub(super) fn news(&mut self) -> Option<CommitEntry> {
-        let next = self.ledger.position()?;
-        self.journal.forget_below(next);
-        let Written { text: journal, cuts } = self.journal.write(next);
-        let nothing = self.confirmed.is_none() && journal.is_empty();
-        if nothing && self.ledger.watermark().is_none() {
-            return None;
-        }
-        if self.confirmed.as_ref().is_some_and(|(n, j)| (*n, j) == (next, &journal)) {
-            return None;
-        }
-        let (partition, epoch, fence) = (self.id.clone(), self.epoch, self.fence.clone());
-        Some(CommitEntry { partition, epoch, fence, next, journal, cuts })
-    }
-
-    /// Kafka has it; what waited for it goes.
-    pub(super) fn confirm(&mut self, entry: CommitEntry, released: &mut Vec<EventBatch>) {
-        while self.waiting.front().is_some_and(|(cut, _)| *cut <= entry.cuts) {
-            released.extend(self.waiting.pop_front().map(|(_, batch)| batch));
-        }
-        self.confirmed = Some((entry.next, entry.journal));
     }
 }

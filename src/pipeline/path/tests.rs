@@ -12,8 +12,9 @@ use super::*;
 use crate::config::Config;
 use crate::model::knowledge::{Knowledge, MetricFacts, Question};
 use crate::model::outcome::RefusalReason;
-use crate::model::progress::NextOffset;
-use crate::model::record::NoHeaders;
+use crate::model::progress::{Committed, NextOffset};
+use crate::model::record::{NoHeaders, Record};
+use crate::pipeline::source::Intake;
 
 /// A path and the far ends of its channels.
 pub(super) struct Rig {
