@@ -100,7 +100,7 @@ fn unknown_keys_are_refused_with_the_likely_one() {
         &[
             "10:5: routes[0].metric_event: is missing; say what a change becomes: one of metric_event, metric, segment_member",
             "13:5: routes[0].webhook: is not a known key; \
-             one of name, topics, format, before, when, checks, retry_for, metric_event, metric, segment_member",
+             one of name, topics, format, before, when, checks, retry_for, priority, metric_event, metric, segment_member",
         ],
     );
 }
@@ -1097,8 +1097,8 @@ fn lines_of(top: &str) -> impl Iterator<Item = &'static str> {
 fn the_reference_states_the_ranges() {
     let mut stated = 0;
     for line in fillable() {
-        // A day, and more events and bytes than any range allows.
-        for value in ["86400s", "4000000000", "999999999999"] {
+        // A day, and more events, bytes and percent than any range allows.
+        for value in ["86400s", "4000000000", "999999999999", "400%"] {
             let Err(mistakes) = parse(&filled(&[line], value)) else { continue };
             let Some(mistake) = mistakes.iter().find(|m| m.problem.ends_with("is out of range"))
             else {
@@ -1112,7 +1112,7 @@ fn the_reference_states_the_ranges() {
             break;
         }
     }
-    assert_eq!(stated, 21, "keys with a range");
+    assert_eq!(stated, 23, "keys with a range");
 }
 
 #[test]

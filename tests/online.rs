@@ -14,8 +14,8 @@ use ldsink::config::Config;
 use ldsink::launchdarkly::settings::TargetSettings;
 use ldsink::model::knowledge::{Knowledge, Question, SegmentFacts, Wanted};
 use ldsink::pipeline::deliver::knowledge::{KnowledgeLink, KnowledgeReader};
+use ldsink::pipeline::deliver::pacing::Paces;
 use ldsink::pipeline::settings::{CheckSettings, DeliverySettings};
-use ldsink::resilience::quota::RequestQuota;
 use ldsink::sandbox::Settings;
 use ldsink::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
@@ -271,9 +271,12 @@ fn read(
     target.environment = environment.to_owned();
     let segments = segments.iter().map(|&key| key.to_owned()).collect();
     let wanted = Wanted { metrics: true, segments };
-    let (metrics, quota) = (Metrics::new().unwrap(), RequestQuota::new(None));
+    let metrics = Metrics::new().unwrap();
+    let targets = std::slice::from_ref(&target);
+    let paces = Paces::new(targets, &delivery, &metrics, &Arc::default());
+    let pacing = Arc::clone(&paces.rest[0]);
     let (reader, link) =
-        KnowledgeReader::new(&target, wanted, checks, &delivery, quota, metrics.clone()).unwrap();
+        KnowledgeReader::new(&target, wanted, checks, &delivery, pacing, metrics.clone()).unwrap();
     let stop = CancellationToken::new();
     let running = JoinSet::from_iter([reader.run(stop.clone())]);
     Reading { link, metrics, stop, _running: running }

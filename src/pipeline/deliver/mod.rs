@@ -15,7 +15,7 @@
 //! that it knows the project and the environment, by a creation or by a list.
 //!
 //! [`knowledge`] reads what LaunchDarkly has, for the checks.
-//! [`courier`] gets one request through and keeps the lane's state; [`events`], [`segments`] and
+//! [`pacing`] lets requests go, [`courier`] gets one request through and keeps the lane's state; [`events`], [`segments`] and
 //! [`definitions`] know what to ask for and what to do with a refusal, [`refused`] how it is told.
 //!
 //! # Invariants
@@ -31,6 +31,8 @@ pub mod events;
 mod guarded;
 pub mod knowledge;
 pub mod ordered;
+pub mod pacing;
 pub mod refused;
+mod remedy;
 mod seat;
 pub mod segments;
