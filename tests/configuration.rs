@@ -8,6 +8,7 @@ use std::path::Path;
 
 use ldsink::config::keys::SECTIONS;
 use ldsink::config::{Config, ConfigError, Mistakes};
+use ldsink::model::batch::TargetId;
 use ldsink::model::topic::TopicSelector;
 use ldsink::pipeline::route::expression::Expression;
 use ldsink::pipeline::route::settings::{
@@ -881,6 +882,18 @@ log: { level: inof, format: xml }";
         &["17:34: delivery.requests_per_second: `0` is out of range; choose 1 to 10000"],
     );
     appended(
+        "delivery: { reserve: 0.2, burst: 5 }",
+        &[
+            "17:22: delivery.reserve: `0.2` is not a share; write it in percent, like 20%",
+            "17:34: delivery.burst: has no meaning without delivery.requests_per_second; \
+             give both, or neither",
+        ],
+    );
+    appended(
+        "delivery: { reserve: 100% }",
+        &["17:22: delivery.reserve: `100%` is out of range; choose 0% to 90%"],
+    );
+    appended(
         "limits: { partition_in_flight_bytes: 4MB }",
         &["17:38: limits.partition_in_flight_bytes: is less than batch.max_bytes, \
            so a full batch would never fit; raise it, or lower the other"],
@@ -1065,6 +1078,21 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(shown.company, built_in.company);
     assert_eq!(shown.events_url, built_in.events_url);
     assert_eq!(shown.api_url, built_in.api_url);
+}
+
+#[test]
+fn a_lane_has_the_largest_priority_of_its_routes() {
+    let route = |name: &str, more: &str| {
+        format!(
+            "  - {{ name: {name}, topics: [a], format: json{more}, \
+             metric_event: {{ target: main, key: paid, context: {{ user: $.row.u }} }} }}\n"
+        )
+    };
+    let routes = [route("one", ""), route("two", ", priority: 7"), route("three", ", priority: 2")];
+    let (head, _) = BASE.split_once("routes:\n").unwrap();
+    let pipeline = parse(&format!("{head}routes:\n{}", routes.concat())).unwrap().pipeline;
+    assert_eq!(pipeline.priority(TargetId(0), "metric_event"), 7);
+    assert_eq!(pipeline.priority(TargetId(0), "metric"), 1);
 }
 
 #[test]
