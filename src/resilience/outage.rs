@@ -132,8 +132,9 @@ impl Outage {
             (Sign::Works, State::Recovering { allowed, under_way }) => {
                 let under_way = under_way.saturating_sub(u32::from(own));
                 self.state = State::Recovering { allowed: allowed + 1, under_way };
-                // When nobody else is sending, there is no stampede to fear.
-                (allowed >= full || under_way == 0).then(|| self.end())
+                // When nobody else is sending, there is no stampede to fear. What was sent before the
+                // outage is no sign of that.
+                (allowed >= full || (own && under_way == 0)).then(|| self.end())
             }
             (Sign::Fails(hint), State::Up { failures }) => {
                 let failures = failures + 1;
@@ -296,6 +297,18 @@ mod tests {
             }
         }
         panic!("{most} were under way, and it never ended: {outage:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_from_before_does_not_end_a_recovery() {
+        let (mut outage, late) = down();
+        let now = next_probe(&outage);
+        let probe = outage.enter();
+        assert_eq!(outage.answered(probe, Sign::Works, FULL, now), Some(Turn::Answers));
+        assert_eq!(outage.answered(late, Sign::Works, FULL, now), None);
+        assert_eq!(outage.condition(), Condition::Recovering, "nobody was let through yet");
+        let only = outage.enter();
+        assert_eq!(outage.answered(only, Sign::Works, FULL, now), Some(Turn::Ended));
     }
 
     #[tokio::test(start_paused = true)]

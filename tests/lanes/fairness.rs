@@ -1,5 +1,8 @@
 //! Lanes that share a budget do not stand in each other's way.
 
+use std::time::Duration;
+
+use ldsink::pipeline::settings::CoalesceSettings;
 use serde_json::json;
 
 use crate::rig::{House, Rig};
@@ -48,18 +51,17 @@ fn a_flood_of_definitions_does_not_hold_up_members() {
     let house = House::new();
     let slow = json!([{ "action": { "kind": "delay", "ms": 20 } }]);
     house.runtime.block_on(house.sandbox.set_faults(slow));
-    let mut rig = Rig::lazy(&house, &config(house.sandbox.url()));
+    let coalesce = CoalesceSettings { max_parts: 100, linger: Duration::from_millis(1) };
+    let mut rig = Rig::start(&house, &config(house.sandbox.url()), coalesce);
     for n in 0..DEFINITIONS {
         rig.record(0, &json!({ "t": "metric", "k": format!("m-{n}") }).to_string());
     }
-    rig.flush();
     let made = |house: &House, operation: &str| {
         let journal = house.runtime.block_on(house.sandbox.journal());
         usize::try_from(journal["requests_by_operation"][operation].as_u64().unwrap_or(0)).unwrap()
     };
     rig.until("the first definition", |rig| made(rig.house, "metric_get") > 0);
     let member = rig.record(1, &json!({ "t": "member", "k": "u-1" }).to_string());
-    rig.flush();
     rig.until("the member", |rig| rig.settled.contains_key(&(1, member)));
     let before_it = made(&house, "metric_create");
     assert!(before_it < DEFINITIONS / 2, "{before_it} of {DEFINITIONS} definitions went first");
