@@ -10,6 +10,8 @@
 
 mod destination;
 mod paces;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,19 +196,6 @@ impl Api {
         match self {
             Self::Events => &target.events_url,
             Self::Rest => &target.api_url,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_the_server_could_not_do_is_its_failure() {
-        for class in ErrorClass::ALL {
-            let failed = matches!(class, ErrorClass::Network | ErrorClass::Unavailable);
-            assert_eq!(verdict(class) == Verdict::Failed, failed, "{class}");
         }
     }
 }

@@ -111,7 +111,7 @@ impl Maker<'_> {
 }
 
 /// One value per target; those that are the same share that of the first.
-fn shared<T: Clone>(
+pub(super) fn shared<T: Clone>(
     targets: &[TargetSettings],
     same: impl Fn(&TargetSettings, &TargetSettings) -> bool,
     make: impl Fn(usize) -> T,
@@ -123,38 +123,4 @@ fn shared<T: Clone>(
         made.push(value);
     }
     made
-}
-
-#[cfg(test)]
-mod tests {
-    use secrecy::SecretString;
-
-    use super::*;
-
-    fn target(name: &str, token: &str, api_url: &str) -> TargetSettings {
-        TargetSettings {
-            name: name.to_owned(),
-            project: "storefront".to_owned(),
-            environment: name.to_owned(),
-            access_token: SecretString::from(token),
-            events_url: "https://events.example".to_owned(),
-            api_url: api_url.to_owned(),
-            company: "Acme".to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_budget_is_shared_by_server_and_token() {
-        let of = |target: &TargetSettings, other: &TargetSettings| {
-            target.api_url == other.api_url && target.has_token_of(other)
-        };
-        let targets = [
-            target("a", "one", "https://app.example"),
-            target("b", "two", "https://app.example"),
-            target("c", "one", "https://app.example"),
-            target("d", "one", "https://elsewhere.example"),
-        ];
-        assert_eq!(shared(&targets, of, |at| at), [0, 1, 0, 3]);
-        assert_eq!(shared(&targets, TargetSettings::has_token_of, |at| at), [0, 1, 0, 0]);
-    }
 }
