@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::kafka::{KafkaCluster, NewRecord, unique_name};
@@ -40,22 +41,35 @@ async fn an_account_s_limit_is_kept(instances: usize) {
     let topic = kafka.unique_topic("orders", instances).await;
     let config = orders_config(kafka.bootstrap(), &topic, &unique_name("group"), sandbox.url())
         .replace("\nbatch: {", &format!("{}\nbatch: {{", DEFINITIONS.replace("TOPIC", &topic)));
+    let services: Vec<Service> = (0..instances).map(|_| Service::start(&config)).collect();
+    // Each of them has its part of what is to be sent.
+    eventually(PATIENCE, "a partition for everyone", async || {
+        let assigned = services.iter().map(|it| it.metric("ldsink_assigned_partitions", &[]));
+        join_all(assigned).await.iter().all(|count| (0.5..1.5).contains(count))
+    })
+    .await;
     let records = (0_i32..)
         .take(METRICS)
         .map(|n| NewRecord::to(n % partitions).value(order("c", &format!("e-{n}"), "1")));
     kafka.produce(&topic, records).await;
-    let services: Vec<Service> = (0..instances).map(|_| Service::start(&config)).collect();
     eventually(PATIENCE, "all definitions", async || {
         let made = &sandbox.journal().await["requests_by_operation"]["metric_create"];
         made.as_u64().is_some_and(|made| made >= u64::try_from(METRICS).unwrap())
     })
     .await;
 
-    shown_by(&services[0]).await;
+    let mut sent = Vec::new();
     for service in services {
+        shown_by(&service).await;
+        sent.push(service.metric("ldsink_requests_total", &[]).await);
         assert!(service.stop().await.status.success());
     }
-    kept(&sandbox.requests().await, instances);
+    println!("requests of each instance: {sent:?}");
+    let requests = sandbox.requests().await;
+    kept(&requests, instances);
+    let (most, least) = (sent.iter().copied().fold(0.0, f64::max), sent[0]);
+    let least = sent.iter().copied().fold(least, f64::min);
+    assert!(least >= most / 2.0, "nobody is left out: {sent:?}");
 }
 
 async fn shown_by(service: &Service) {
