@@ -16,10 +16,10 @@ use crate::clients::{
 };
 use crate::server::{Hidden, Says, Seen, Server};
 
-const WINDOW: Duration = Duration::from_secs(10);
-const WINDOWS: u32 = 60;
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
+pub(crate) const WINDOWS: u32 = 60;
 /// The share of 429 answers that is allowed.
-const REFUSED: f64 = 0.001;
+pub(crate) const REFUSED: f64 = 0.001;
 
 /// One client with everything to send, for a while.
 async fn alone(hidden: Hidden, reserve: f64) -> Figures {
@@ -125,6 +125,7 @@ async fn clocks_may_be_skewed_and_resets_missing() {
         ("no limit told", Hidden { says: Says::NoLimit, ..Hidden::default() }),
         ("no reset told", Hidden { says: Says::NoReset, ..Hidden::default() }),
         ("windows of 1 s", Hidden { window: WINDOW / 10, limit: 40, ..Hidden::default() }),
+        ("answers take a second", Hidden { limit: 60, slowness: 20, ..Hidden::default() }),
         ("windows of 60 s", Hidden { window: WINDOW * 6, ..Hidden::default() }),
     ] {
         let figures = alone(hidden, RESERVE).await;
@@ -142,7 +143,7 @@ async fn refusals_without_a_word() {
         let server = Arc::new(Server::new(Hidden { says, ..Hidden::default() }));
         let mut tasks = JoinSet::new();
         flood(&mut tasks, &server, &budget(RESERVE), 0);
-        sleep(WINDOW * WINDOWS * 2).await;
+        sleep(WINDOW * WINDOWS * 3).await;
         let figures = Figures::of(&server, 5);
         let rate = figures.rate(0);
         let (at_first, later): (Vec<Seen>, Vec<Seen>) =
@@ -207,37 +208,6 @@ async fn a_changed_limit_is_followed() {
     assert!(accepted[7..9].iter().all(|count| (38..=40).contains(count)), "{accepted:?}");
     assert!(accepted[12] >= 304, "{accepted:?}");
     assert!(refused <= CONCURRENCY);
-}
-
-#[tokio::test(start_paused = true)]
-async fn three_replicas_share_an_account_without_talking() {
-    for limit in [60, 200, 1_000] {
-        let server = Arc::new(Server::new(Hidden { limit, ..Hidden::default() }));
-        let mut tasks = JoinSet::new();
-        let mut replicas = Vec::new();
-        for replica in 0..3 {
-            replicas.push(budget(RESERVE));
-            flood(&mut tasks, &server, &replicas[replica], replica);
-        }
-        sleep(WINDOW * WINDOWS).await;
-        let figures = Figures::of(&server, 1);
-        let rates = [0, 1, 2].map(|by| figures.rate(by));
-        let (all, refused) = (rates.iter().sum::<f64>(), figures.refused(|_| true));
-        tell(
-            &format!("three replicas, limit {limit}, reserve 20 %"),
-            format_args!(
-                "{:.1} + {:.1} + {:.1} = {all:.1} used, {:.3} % refused",
-                rates[0],
-                rates[1],
-                rates[2],
-                refused * 1e2
-            ),
-        );
-        let ours = f64::from(limit) * (1.0 - RESERVE);
-        assert!(refused < REFUSED);
-        assert!(all >= ours * 0.95 && all <= ours * 1.05, "of {ours}");
-        assert!(rates.iter().all(|rate| *rate >= all / 3.0 * 0.7), "nobody is left out");
-    }
 }
 
 #[tokio::test(start_paused = true)]

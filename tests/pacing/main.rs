@@ -7,4 +7,5 @@
 mod clients;
 mod limits;
 mod outages;
+mod replicas;
 mod server;

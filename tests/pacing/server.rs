@@ -29,6 +29,8 @@ pub(crate) struct Hidden {
     pub(crate) clock_ms: i64,
     /// How much too late the client's clock of the day is, if it has one to understand resets with.
     pub(crate) skew_ms: Option<i64>,
+    /// How many times as long as usually an answer takes.
+    pub(crate) slowness: u32,
 }
 
 impl Default for Hidden {
@@ -40,6 +42,7 @@ impl Default for Hidden {
             says: Says::Everything,
             clock_ms: 1_767_225_603_700,
             skew_ms: None,
+            slowness: 1,
         }
     }
 }
@@ -128,7 +131,7 @@ impl Server {
             state.most_under_way = state.most_under_way.max(state.under_way);
             let crowd = state.under_way.saturating_sub(state.capacity) as u64;
             state.dice = state.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            Duration::from_millis(10 + (state.dice >> 33) % 31 + crowd * 40)
+            Duration::from_millis(10 + (state.dice >> 33) % 31 + crowd * 40) * state.hidden.slowness
         };
         sleep(way).await;
         let answer = self.judge(by);
