@@ -60,7 +60,7 @@ pub struct Courier {
     /// The target's name.
     pub(super) target: String,
     /// The operation's name; a label of metrics.
-    operation: &'static str,
+    pub(super) operation: &'static str,
     pub(super) settings: DeliverySettings,
     pacing: Arc<Pacing>,
     lane: LaneNumber,
@@ -216,36 +216,6 @@ impl Courier {
             () = self.abandoned.cancelled() => {}
             Some(()) = falls.next() => {}
         }
-    }
-
-    /// Says what a person has to mend, once, and waits until it may be worth another look.
-    pub(super) async fn wait_for_a_person(
-        &self,
-        part: &str,
-        reason: &str,
-        fences: &[Fence],
-    ) -> Result<(), Abandoned> {
-        if self.reports.health.fault(part, reason) {
-            tracing::error!(
-                target_name = self.target,
-                operation = self.operation,
-                reason,
-                "a lane waits for a fault of the configuration to be mended"
-            );
-        }
-        self.pause(self.settings.probe_interval, fences).await
-    }
-
-    /// What a person had to mend is mended.
-    pub(super) fn heal(&self, part: &str) {
-        if self.reports.health.heal(part) {
-            tracing::info!(target_name = self.target, part, "the lane goes on");
-        }
-    }
-
-    /// What a person had to mend is no concern of ours any more.
-    pub(super) fn forget(&self, part: &str) {
-        self.reports.health.heal(part);
     }
 
     pub(super) fn settle(&self, settlement: Settlement) {

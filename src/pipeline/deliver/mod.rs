@@ -30,6 +30,7 @@ pub mod definitions;
 pub mod events;
 mod guarded;
 pub mod knowledge;
+mod mending;
 pub mod ordered;
 pub mod pacing;
 pub mod refused;

@@ -45,23 +45,13 @@ fn two_tokens() -> (Paces, Arc<Health>, Metrics) {
     (Paces::new(&targets, &delivery(), &metrics, &health), health, metrics)
 }
 
-fn failure(
-    class: ErrorClass,
-    status: u16,
-    hint: Option<Duration>,
-) -> Result<Answered<()>, ApiError> {
-    Err(ApiError {
-        class,
-        status: Some(status),
-        code: None,
-        hint,
-        limits: Box::default(),
-        detail: "for a test".to_owned(),
-    })
+fn failure(class: ErrorClass, status: u16, hint: Option<Duration>) -> ApiError {
+    let (detail, limits) = ("for a test".to_owned(), Box::default());
+    ApiError { class, status: Some(status), code: None, hint, limits, detail }
 }
 
-fn success() -> Result<Answered<()>, ApiError> {
-    Ok(Answered { value: (), limits: RateLimits::default(), hint: None })
+fn success() -> Answered<()> {
+    Answered { value: (), limits: RateLimits::default(), hint: None }
 }
 
 #[test]
@@ -94,17 +84,17 @@ async fn an_outage_is_told_for_all_tokens_whoever_finds_it_out() {
     let lanes = [one.lane(1), other.lane(1)];
     for _ in 0..FAILURES {
         let permit = one.admit(lanes[0], Endpoint::MetricGet).await;
-        one.answered(permit, &failure(ErrorClass::Unavailable, 503, None));
+        one.answered(permit, &Err::<Answered<()>, _>(failure(ErrorClass::Unavailable, 503, None)));
     }
     assert!(other.is_down() && other.last_failure().is_some() && outage() == 2);
     let reasons = health.ready().reasons;
     assert!(reasons["target a+b, rest api, outage"].contains("unavailable"), "{reasons:?}");
     let probe = other.admit(lanes[1], Endpoint::MetricGet).await;
-    other.answered(probe, &success());
+    other.answered(probe, &Ok(success()));
     assert!(health.ready().ok, "{:?}", health.ready());
     assert_eq!(outage(), 1);
     let permit = one.admit(lanes[0], Endpoint::MetricGet).await;
-    one.answered(permit, &success());
+    one.answered(permit, &Ok(success()));
     assert_eq!(outage(), 0);
 }
 
@@ -114,18 +104,21 @@ async fn a_long_hint_is_shown_until_it_has_passed() {
     let pacing = &rest[0];
     let lane = pacing.lane(1);
     let first = pacing.admit(lane, Endpoint::MetricGet).await;
-    pacing.answered(first, &success());
+    pacing.answered(first, &Ok(success()));
     let before = pacing.admit(lane, Endpoint::MetricGet).await;
     let refused = pacing.admit(lane, Endpoint::MetricCreate).await;
-    pacing.answered(refused, &failure(ErrorClass::Throttled, 429, Some(HOUR)));
-    pacing.answered(before, &success());
+    pacing.answered(
+        refused,
+        &Err::<Answered<()>, _>(failure(ErrorClass::Throttled, 429, Some(HOUR))),
+    );
+    pacing.answered(before, &Ok(success()));
     let reasons = health.ready().reasons;
     assert!(reasons["target a, rest api, hint"].contains("3600 s"), "{reasons:?}");
     assert!(metrics.hint_until.with_label_values(&["a", "rest"]).get() > 1e9);
     let start = Instant::now();
     let after = pacing.admit(lane, Endpoint::MetricGet).await;
     assert!(start.elapsed() >= HOUR, "{:?}", start.elapsed());
-    pacing.answered(after, &success());
+    pacing.answered(after, &Ok(success()));
     assert!(health.live().ok && health.ready().reasons.is_empty());
     assert_eq!(metrics.hint_until.with_label_values(&["a", "rest"]).get().to_bits(), 0);
 }
