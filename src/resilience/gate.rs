@@ -30,7 +30,7 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct Pass<'g> {
     /// Held by a probe, so that there is only one.
-    _baton: Option<MutexGuard<'g, ()>>,
+    baton: Option<MutexGuard<'g, ()>>,
 }
 
 impl Gate {
@@ -52,7 +52,7 @@ impl Gate {
         let mut halted = self.halted.subscribe();
         loop {
             if !*halted.borrow_and_update() {
-                return Pass { _baton: None };
+                return Pass { baton: None };
             }
             let probe = async {
                 let baton = self.baton.lock().await;
@@ -62,7 +62,7 @@ impl Gate {
             tokio::select! {
                 // The sender lives in `self`, so the channel cannot close.
                 _ = halted.changed() => {}
-                baton = probe => return Pass { _baton: Some(baton) },
+                baton = probe => return Pass { baton: Some(baton) },
             }
         }
     }
@@ -84,6 +84,15 @@ impl Gate {
     }
 }
 
+// === impl Pass ===
+
+impl Pass<'_> {
+    /// Whether it still holds: one that was given before the gate closed does not.
+    pub fn is_valid(&self, gate: &Gate) -> bool {
+        self.baton.is_some() || !gate.is_halted()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -99,8 +108,11 @@ mod tests {
         let gate = Gate::new(INTERVAL);
         let one = gate.pass().await;
         let two = gate.pass().await;
-        drop((one, two));
+        assert!(one.is_valid(&gate));
         assert!(!gate.resume(), "it was not halted");
+        gate.halt();
+        assert!(!two.is_valid(&gate));
+        assert!(gate.pass().await.is_valid(&gate), "a probe");
     }
 
     #[tokio::test(start_paused = true)]

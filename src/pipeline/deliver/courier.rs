@@ -244,8 +244,15 @@ impl Courier {
     }
 
     async fn leave(&self, endpoint: Endpoint) -> Leave<'_> {
-        let pass = self.gate.pass().await;
-        let permit = self.pacing.admit(self.lane, endpoint).await;
+        let (pass, permit) = loop {
+            let pass = self.gate.pass().await;
+            let permit = self.pacing.admit(self.lane, endpoint).await;
+            // The lane may have been halted while this one waited for its turn (I3).
+            if pass.is_valid(&self.gate) {
+                break (pass, permit);
+            }
+            permit.give_back();
+        };
         // Whoever has taken over meanwhile may have written what is newer; our fence falls then.
         while self.reports.health.has_stood_still() {
             tokio::time::sleep(STANDSTILL_STEP).await;

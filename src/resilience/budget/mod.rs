@@ -262,6 +262,16 @@ impl Budget {
         turn
     }
 
+    fn given_back(&self, endpoint: Endpoint, entry: Entry) {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.given_back(endpoint, now);
+        let mut outage = self.server.outage();
+        outage.answered(entry, Sign::Unknown, state.most_at_once(), now);
+        self.server.changed.notify_waiters();
+        state.wake(state.pick(&outage, now));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -274,6 +284,13 @@ impl Permit<'_> {
     pub fn answered(mut self, answer: &Answer) -> Option<Turn> {
         let entry = self.entry.take()?;
         self.budget.answered(self.endpoint, entry, self.sent, Some(answer))
+    }
+
+    /// Does not send it after all.
+    pub fn give_back(mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.budget.given_back(self.endpoint, entry);
+        }
     }
 }
 

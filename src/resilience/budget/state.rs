@@ -156,6 +156,13 @@ impl State {
         known.window.sent(now);
     }
 
+    /// Takes in that one that could have gone did not.
+    pub(super) fn given_back(&mut self, endpoint: Endpoint, now: Instant) {
+        self.under_way = self.under_way.saturating_sub(1);
+        let known = self.of_endpoint(endpoint, now);
+        known.under_way = known.under_way.saturating_sub(1);
+    }
+
     /// Takes in what came back; nothing when nobody waited for it any more.
     pub(super) fn answered(
         &mut self,
@@ -165,9 +172,7 @@ impl State {
         now: Instant,
     ) {
         let under_way = self.under_way;
-        self.under_way = self.under_way.saturating_sub(1);
-        let known = self.of_endpoint(endpoint, now);
-        known.under_way = known.under_way.saturating_sub(1);
+        self.given_back(endpoint, now);
         if answer.is_some_and(|answer| answer.verdict != Verdict::Answered) {
             self.concurrency.refused(sent, now);
         }

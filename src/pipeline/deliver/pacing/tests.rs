@@ -1,9 +1,19 @@
 //! Who shares what, and what is told.
 
-use secrecy::SecretString;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 
+use secrecy::SecretString;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::super::courier::{Courier, Errand, LaneReports};
+use super::super::events::OPERATION;
 use super::paces::shared;
 use super::*;
+use crate::config::Config;
+use crate::pipeline::guard::Guard;
 use crate::pipeline::settings::DeliverySettings;
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -121,6 +131,56 @@ async fn a_long_hint_is_shown_until_it_has_passed() {
     pacing.answered(after, &Ok(success()));
     assert!(health.live().ok && health.ready().reasons.is_empty());
     assert_eq!(metrics.hint_until.with_label_values(&["a", "rest"]).get().to_bits(), 0);
+}
+
+const CONFIG: &str = r#"
+kafka: { bootstrap_servers: "localhost:9092", group_id: g }
+targets: { a: { access_token: api-1, project: p, environment: production } }
+routes:
+  - name: all
+    topics: [t]
+    format: json
+    metric_event: { target: a, key: k, context: { user: $.row.user } }
+"#;
+
+/// A lane that sends one request at a time.
+fn courier() -> Courier {
+    let mut pipeline = Config::parse(CONFIG, "test.yaml", &|_| None).unwrap().pipeline;
+    pipeline.delivery.concurrency = 1;
+    let (health, metrics) = (Arc::<Health>::default(), Metrics::new().unwrap());
+    let targets = [target("a", "one", "https://app.example")];
+    let paces = Paces::new(&targets, &pipeline.delivery, &metrics, &health);
+    let guard = Arc::new(Guard::new(&pipeline, Arc::clone(&health), metrics.clone()));
+    let (settlements, dead_letters) = (channel().0, unbounded_channel().0);
+    let reports = LaneReports { settlements, dead_letters, guard, health, metrics };
+    let (pacing, name) = (Arc::clone(&paces.events[0]), "a".to_owned());
+    Courier::new(name, OPERATION, pipeline.delivery, pacing, reports, CancellationToken::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_turn_while_the_lane_is_halted_waits_for_the_probe() {
+    let (courier, start) = (courier(), Instant::now());
+    let made = Mutex::new(Vec::new());
+    let request = || {
+        let mut made = made.lock().unwrap();
+        made.push(start.elapsed());
+        let answer = match made.len() {
+            1 | 2 => Err(failure(ErrorClass::Misconfigured, 401, None)),
+            _ => Ok(success()),
+        };
+        async move {
+            sleep(Duration::from_millis(10)).await;
+            answer
+        }
+    };
+    let errand = Errand { fences: &[], until: None };
+    let carry = || courier.carry(Endpoint::MetricImport, request, errand);
+    let (one, two, three) = tokio::join!(carry(), carry(), carry());
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    let made = made.into_inner().unwrap();
+    let probes = Duration::from_secs(15);
+    assert_eq!(made.len(), 5);
+    assert!(made[1] >= probes && made[2] >= made[1] + probes, "{made:?}");
 }
 
 #[test]
