@@ -9,7 +9,7 @@ use ldsink::resilience::quota::RequestQuota;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::clients::{CONCURRENCY, OUTAGE, RESERVE, budget, budget_with, flood, tell};
+use crate::clients::{CONCURRENCY, OUTAGE, RESERVE, budget, budget_with, count, flood, tell};
 use crate::server::{Hidden, Says, Server};
 
 /// Nothing but outages, from tasks that count what they sent.
@@ -82,7 +82,20 @@ async fn concurrency_adapts_to_what_a_server_can_take() {
         bounds.push(budget.status().concurrency);
     }
     let least = *bounds.iter().min().unwrap();
-    tell("latency grows", format_args!("{free} at once before, down to {least}"));
+    bounds.clear();
+    for _ in 0..600 {
+        sleep(Duration::from_millis(100)).await;
+        bounds.push(budget.status().concurrency);
+    }
+    let mean = f64::from(bounds.iter().sum::<u32>()) / count(bounds.len());
+    server.set_capacity(usize::MAX);
+    sleep(Duration::from_secs(30)).await;
+    let again = budget.status().concurrency;
+    tell(
+        "latency grows with every request at once",
+        format_args!("{free} at once before, down to {least}, then {mean:.1}, {again} after"),
+    );
     assert_eq!(usize::try_from(free).unwrap(), CONCURRENCY, "as many as allowed");
     assert!(least < free, "{bounds:?}");
+    assert_eq!(again, free, "it is regained");
 }
