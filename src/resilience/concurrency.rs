@@ -1,7 +1,8 @@
 //! How many requests may be under way at once towards a server that does not say what it can take.
 //!
-//! Grows by one per round of answers while the bound is in use, shrinks by a tenth when answers take
-//! longer than they did, and by half when the server says that it is too much.
+//! Grows by one per round of answers while the bound is in use, stays where it is while answers take
+//! longer than they did, shrinks by a tenth when they take much longer, and by half when the server says
+//! that it is too much.
 //!
 //! # Invariants
 //! - O1: the bound stays between 1 and the maximum.
@@ -13,10 +14,12 @@ use tokio::time::Instant;
 
 /// The weight of the newest round in the average.
 const NEWEST: f64 = 0.4;
-/// Answers take longer when a round is this many deviations above the average...
+/// That answers take longer is not soon taken for how long they take: it may be our doing.
+const NEWEST_IF_SLOWER: f64 = 0.05;
+/// The bound shrinks when a round is this many deviations above the average...
 const DEVIATIONS: f64 = 2.5;
-/// ...and at least this much: less is noise.
-const NOISE: Duration = Duration::from_millis(50);
+/// ...and at least this much, and only grows when it is not: less is noise.
+const NOISE: Duration = Duration::from_millis(20);
 
 /// A bound that adapts.
 #[derive(Debug)]
@@ -90,14 +93,14 @@ impl Concurrency {
             self.average = Some(Average { seconds, deviation: 0.0 });
             return;
         };
-        let longer = seconds - before;
-        if longer > (deviation * DEVIATIONS).max(NOISE.as_secs_f64()) {
+        let (longer, noise) = (seconds - before, NOISE.as_secs_f64());
+        if longer > (deviation * DEVIATIONS).max(noise) {
             self.bound = (self.bound * 0.9).max(1.0);
-        } else if bound_reached {
+        } else if bound_reached && longer <= noise {
             self.bound = (self.bound.floor() + 1.0).min(self.max);
         }
         self.average = Some(Average {
-            seconds: before + longer * NEWEST,
+            seconds: before + longer * if longer > 0.0 { NEWEST_IF_SLOWER } else { NEWEST },
             deviation: deviation + (longer.abs() - deviation) * NEWEST,
         });
     }
@@ -138,7 +141,9 @@ mod tests {
         assert_eq!(one.bound(), 8, "O2: those were under way already");
         let now = rounds(&mut one, 1, Duration::from_millis(400), now + quick);
         assert_eq!(one.bound(), 7, "answers take longer");
-        rounds(&mut one, 50, Duration::from_millis(400), now);
+        let now = rounds(&mut one, 20, Duration::from_millis(400), now);
+        assert_eq!(one.bound(), 7, "it may be our doing");
+        rounds(&mut one, 80, Duration::from_millis(400), now);
         assert_eq!(one.bound(), 16, "that is how long they take");
     }
 

@@ -116,7 +116,8 @@ impl Server {
 
     pub(crate) fn most_under_way(&self) -> usize {
         let mut state = self.state();
-        std::mem::replace(&mut state.most_under_way, 0)
+        let now = state.under_way;
+        std::mem::replace(&mut state.most_under_way, now)
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
