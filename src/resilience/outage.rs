@@ -7,7 +7,8 @@
 //! # Invariants
 //! - U1: while it lasts, at most one probe is under way, and none starts before the pause is over.
 //! - U2: a pause is never shorter than the server's hint.
-//! - U3: a failure during the recovery begins it anew, with a longer pause.
+//! - U3: failures in a row during the recovery begin it anew, with a longer pause; a single one, which
+//!   may be about its own request, slows it down.
 //! - U4: what was under way when it began neither ends nor prolongs a pause by failing, but for its hint.
 //!
 //! Not here: who is told (`deliver`), limits (`budget`).
@@ -19,6 +20,9 @@ use tokio::time::Instant;
 use super::after;
 use super::retry::RetryPauses;
 use super::window::Leave;
+
+/// Failures in a row during a recovery after which it begins anew.
+const RELAPSE: u32 = 2;
 
 /// When to believe in an outage, and how to ask whether it is over.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +48,7 @@ pub struct Outage {
 enum State {
     Up { failures: u32 },
     Down { next_probe: Instant, probing: bool },
-    Recovering { allowed: u32, under_way: u32 },
+    Recovering { allowed: u32, under_way: u32, failures: u32 },
 }
 
 /// The state as a metric shows it.
@@ -100,7 +104,7 @@ impl Outage {
         match self.state {
             State::Down { probing: true, .. } => Leave::AfterAnAnswer,
             State::Down { next_probe, .. } if next_probe > now => Leave::At(next_probe),
-            State::Recovering { allowed, under_way } if under_way >= allowed => {
+            State::Recovering { allowed, under_way, .. } if under_way >= allowed => {
                 Leave::AfterAnAnswer
             }
             State::Up { .. } | State::Down { .. } | State::Recovering { .. } => Leave::Now,
@@ -126,12 +130,12 @@ impl Outage {
                 None
             }
             (Sign::Works, State::Down { .. }) => {
-                self.change(State::Recovering { allowed: 2, under_way: 0 });
+                self.change(State::Recovering { allowed: 2, under_way: 0, failures: 0 });
                 Some(Turn::Answers)
             }
-            (Sign::Works, State::Recovering { allowed, under_way }) => {
+            (Sign::Works, State::Recovering { allowed, under_way, .. }) => {
                 let under_way = under_way.saturating_sub(u32::from(own));
-                self.state = State::Recovering { allowed: allowed + 1, under_way };
+                self.state = State::Recovering { allowed: allowed + 1, under_way, failures: 0 };
                 // When nobody else is sending, there is no stampede to fear. What was sent before the
                 // outage is no sign of that.
                 (allowed >= full || (own && under_way == 0)).then(|| self.end())
@@ -145,9 +149,16 @@ impl Outage {
                     Turn::Began
                 })
             }
-            (Sign::Fails(hint), State::Recovering { .. }) if own => {
+            (Sign::Fails(hint), State::Recovering { failures, .. })
+                if own && failures + 1 >= RELAPSE =>
+            {
                 self.go_down(hint, now);
                 Some(Turn::Relapsed)
+            }
+            (Sign::Fails(_), State::Recovering { allowed, under_way, failures }) if own => {
+                let (allowed, under_way) = ((allowed / 2).max(1), under_way.saturating_sub(1));
+                self.state = State::Recovering { allowed, under_way, failures: failures + 1 };
+                None
             }
             (Sign::Fails(hint), State::Down { .. }) if own => {
                 self.go_down(hint, now);
@@ -162,9 +173,9 @@ impl Outage {
                 self.state = State::Down { next_probe, probing: false };
                 None
             }
-            (Sign::Unknown, State::Recovering { allowed, under_way }) if own => {
+            (Sign::Unknown, State::Recovering { allowed, under_way, failures }) if own => {
                 let under_way = under_way.saturating_sub(1);
-                self.state = State::Recovering { allowed, under_way };
+                self.state = State::Recovering { allowed, under_way, failures };
                 None
             }
             (Sign::Unknown | Sign::Fails(_), _) => None,
@@ -276,7 +287,11 @@ mod tests {
         let entries = [outage.enter(), outage.enter()];
         assert_eq!(outage.leave(now), Leave::AfterAnAnswer, "two, and no more");
         assert_eq!(outage.answered(entries[0], Sign::Works, FULL, now), None);
-        assert_eq!(outage.answered(entries[1], FAILS, FULL, now), Some(Turn::Relapsed));
+        assert_eq!(outage.answered(entries[1], FAILS, FULL, now), None);
+        assert_eq!(outage.condition(), Condition::Recovering, "it may be that request's fault");
+        let only = outage.enter();
+        assert_eq!(outage.leave(now), Leave::AfterAnAnswer, "but slowly");
+        assert_eq!(outage.answered(only, FAILS, FULL, now), Some(Turn::Relapsed));
         assert_eq!(outage.condition(), Condition::Down, "U3");
 
         let probe = outage.enter();

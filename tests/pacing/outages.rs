@@ -6,10 +6,13 @@ use std::time::Duration;
 use ldsink::resilience::budget::{Budget, Server as Destination};
 use ldsink::resilience::outage::Condition;
 use ldsink::resilience::quota::RequestQuota;
+use ldsink::resilience::retry::RetryPauses;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::clients::{CONCURRENCY, OUTAGE, RESERVE, budget, budget_with, count, flood, tell};
+use crate::clients::{
+    CONCURRENCY, Figures, OUTAGE, RESERVE, budget, budget_with, count, flood, tell,
+};
 use crate::server::{Hidden, Says, Server};
 
 /// Nothing but outages, from tasks that count what they sent.
@@ -99,4 +102,41 @@ async fn concurrency_adapts_to_what_a_server_can_take() {
     assert_eq!(usize::try_from(free).unwrap(), CONCURRENCY, "as many as allowed");
     assert!(least < free, "{bounds:?}");
     assert_eq!(again, free, "it is regained");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_request_that_always_fails_does_not_hold_up_the_others() {
+    let server = Arc::new(Server::new(Hidden::default()));
+    server.poison(1);
+    let destination = Arc::new(Destination::new(OUTAGE));
+    let budget = budget_with(RESERVE, RequestQuota::default(), &destination);
+    let mut tasks = JoinSet::new();
+    let (poisoned, its_server) = (Arc::clone(&budget), Arc::clone(&server));
+    tasks.spawn(async move {
+        let lane = poisoned.lane(1);
+        let mut pauses = RetryPauses::new(OUTAGE.pause, OUTAGE.longest_pause);
+        loop {
+            let permit = poisoned.admit(lane, "endpoint").await;
+            permit.answered(&its_server.ask(1).await);
+            // As a lane does.
+            if !poisoned.is_down() {
+                sleep(pauses.next(None)).await;
+            }
+        }
+    });
+    // Alone, it cannot be told from an outage.
+    until("the outage", || destination.condition() == Condition::Down).await;
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(destination.condition(), Condition::Down);
+    flood(&mut tasks, &server, &budget, 0);
+    let noticed = until("the end", || destination.condition() == Condition::Up).await;
+    sleep(Duration::from_secs(600)).await;
+    let figures = Figures::of(&server, 2);
+    let (rate, least) = (figures.rate(0), *figures.accepted_by(0).values().min().unwrap());
+    tell(
+        "one request always fails",
+        format_args!("seen to be no outage after {noticed:.0?}, then {rate:.1} of 160 used"),
+    );
+    assert!(noticed <= OUTAGE.longest_pause * 4);
+    assert!(rate >= 152.0 && least >= 120, "{rate}, {least}");
 }

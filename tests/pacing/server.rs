@@ -74,6 +74,8 @@ struct State {
     /// The most that were under way at once, since this was last asked.
     most_under_way: usize,
     down: bool,
+    /// Whose requests it cannot answer, ever.
+    poisoned: Option<usize>,
     /// Each request under way beyond this makes all of them slower.
     capacity: usize,
 }
@@ -89,6 +91,7 @@ impl Server {
             under_way: 0,
             most_under_way: 0,
             down: false,
+            poisoned: None,
             capacity: usize::MAX,
         };
         Self { start: Instant::now(), state: Mutex::new(state) }
@@ -108,6 +111,10 @@ impl Server {
 
     pub(crate) fn set_down(&self, down: bool) {
         self.state().down = down;
+    }
+
+    pub(crate) fn poison(&self, by: usize) {
+        self.state().poisoned = Some(by);
     }
 
     pub(crate) fn set_capacity(&self, capacity: usize) {
@@ -148,7 +155,7 @@ impl Server {
 
     fn judge(&self, by: usize) -> Answer {
         let mut state = self.state();
-        if state.down {
+        if state.down || state.poisoned == Some(by) {
             return Answer { verdict: Verdict::Failed, ..Answer::default() };
         }
         let Hidden { limit, window, says, skew_ms, .. } = state.hidden;
