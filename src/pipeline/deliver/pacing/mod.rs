@@ -4,7 +4,7 @@
 //! Requests share a budget that go to one server with one token, whatever their targets and operations.
 //! A server's outage is shared by all tokens, the user's quota by all servers of a token.
 //!
-//! [`Paces`] makes the budgets, [`destination`] tells of outages.
+//! [`Paces`] makes the budgets, `destination` tells of outages.
 //!
 //! Not here: when a request may go (`resilience`), what an answer means for what was sent (`courier`).
 
