@@ -34,13 +34,13 @@ use crate::pipeline::deliver::definitions::{self, DefinitionLanes};
 use crate::pipeline::deliver::events::{self, EventLane};
 use crate::pipeline::deliver::knowledge::KnowledgeReader;
 use crate::pipeline::deliver::ordered::OrderedLanes;
+use crate::pipeline::deliver::pacing::{Paces, Pacing};
 use crate::pipeline::deliver::segments::{self, SegmentLanes};
 use crate::pipeline::guard::Guard;
 use crate::pipeline::path::{KnowledgeLinks, Outlets, Path, wanted};
 use crate::pipeline::route::Router;
 use crate::pipeline::settings::{DeliverySettings, PipelineSettings};
 use crate::pipeline::source::{Reports, Source, SourceError, Stop, Stopped};
-use crate::resilience::quota::RequestQuota;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::{TaskFailure, TaskSet};
 use crate::telemetry::admin::{Admin, AdminError};
@@ -149,14 +149,12 @@ impl Running {
         let (settle, settlements) = channel();
         let (dead_letters, incoming) = mpsc::unbounded_channel();
         self.start_dead_letters(settle.clone(), incoming)?;
-        // One quota per target: its operations share the account's limits.
-        let limit = self.config.pipeline.delivery.requests_per_second;
-        let quotas: Vec<_> = self.config.targets.iter().map(|_| RequestQuota::new(limit)).collect();
         let Reports { health, metrics } = &self.reports;
         let pipeline = self.config.pipeline.clone();
+        let paces = Paces::new(&self.config.targets, &pipeline.delivery, metrics, health);
         let guard = Arc::new(Guard::new(&pipeline, Arc::clone(health), metrics.clone()));
-        let outlets = self.start_lanes(&settle, &dead_letters, &guard, &quotas)?;
-        let links = self.start_checks(&quotas)?;
+        let outlets = self.start_lanes(&settle, &dead_letters, &guard, &paces)?;
+        let links = self.start_checks(&paces)?;
         tokio::select! {
             () = first_reading(&links) => {}
             () = shutdown.requested.cancelled() => return Ok(Stopped::Clean),
@@ -218,7 +216,7 @@ impl Running {
         settlements: &Sender<Settlement>,
         dead_letters: &mpsc::UnboundedSender<DeadLetter>,
         guard: &Arc<Guard>,
-        quotas: &[RequestQuota],
+        paces: &Paces,
     ) -> Result<Outlets, AppError> {
         let delivery = &self.config.pipeline.delivery;
         let compression = if delivery.gzip { BodyCompression::Gzip } else { BodyCompression::None };
@@ -231,20 +229,24 @@ impl Running {
         };
         let mut outlets =
             Outlets { events: Vec::new(), keyed: Vec::new(), dead_letters: dead_letters.clone() };
-        for (id, (target, quota)) in self.config.targets.iter().zip(quotas).enumerate() {
-            let courier = |operation| {
+        let paces = paces.events.iter().zip(&paces.rest);
+        for (id, (target, (events_pacing, rest_pacing))) in
+            self.config.targets.iter().zip(paces).enumerate()
+        {
+            let courier = |operation, pacing: &Arc<Pacing>| {
                 let retry_for = self.config.pipeline.retry_for(TargetId(id), operation);
+                let priority = self.config.pipeline.priority(TargetId(id), operation);
                 Courier::new(
                     target.name.clone(),
                     operation,
-                    DeliverySettings { retry_for, ..delivery.clone() },
-                    quota.clone(),
+                    DeliverySettings { retry_for, priority, ..delivery.clone() },
+                    Arc::clone(pacing),
                     reports.clone(),
                     self.abandoned.clone(),
                 )
             };
             let client = EventsClient::new(target, compression, delivery.request_timeout)?;
-            let lane = Arc::new(EventLane::new(client, courier(events::OPERATION)));
+            let lane = Arc::new(EventLane::new(client, courier(events::OPERATION, events_pacing)));
             let (send, batches) = mpsc::unbounded_channel();
             self.tasks.spawn("event_lane", lane.run(batches, self.tasks.clone()));
             outlets.events.push(send);
@@ -253,11 +255,11 @@ impl Running {
             let lanes = Arc::new(OrderedLanes {
                 segments: SegmentLanes::new(
                     SegmentsClient::new(rest.clone()),
-                    courier(segments::OPERATION),
+                    courier(segments::OPERATION, rest_pacing),
                 ),
                 definitions: DefinitionLanes::new(
                     MetricsClient::new(rest),
-                    courier(definitions::OPERATION),
+                    courier(definitions::OPERATION, rest_pacing),
                 ),
             });
             let (send, batches) = mpsc::unbounded_channel();
@@ -268,14 +270,14 @@ impl Running {
     }
 
     /// Begins to read what the targets have, where routes want it checked.
-    fn start_checks(&self, quotas: &[RequestQuota]) -> Result<KnowledgeLinks, AppError> {
+    fn start_checks(&self, paces: &Paces) -> Result<KnowledgeLinks, AppError> {
         let pipeline = &self.config.pipeline;
         if !pipeline.checks.enabled {
             return Ok(Vec::new());
         }
         let wanted = wanted(&pipeline.routes, self.config.targets.len());
         let mut links = KnowledgeLinks::new();
-        for ((target, quota), wanted) in self.config.targets.iter().zip(quotas).zip(wanted) {
+        for ((target, pacing), wanted) in self.config.targets.iter().zip(&paces.rest).zip(wanted) {
             let Some(wanted) = wanted else {
                 links.push(None);
                 continue;
@@ -285,7 +287,7 @@ impl Running {
                 wanted,
                 pipeline.checks,
                 &pipeline.delivery,
-                quota.clone(),
+                Arc::clone(pacing),
                 self.reports.metrics.clone(),
             )?;
             self.tasks.spawn("checks", reader.run(self.abandoned.clone()));

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use ldsink::config::keys::SECTIONS;
 use ldsink::config::{Config, ConfigError, Mistakes};
+use ldsink::model::batch::TargetId;
 use ldsink::model::topic::TopicSelector;
 use ldsink::pipeline::route::expression::Expression;
 use ldsink::pipeline::route::settings::{
@@ -100,7 +101,7 @@ fn unknown_keys_are_refused_with_the_likely_one() {
         &[
             "10:5: routes[0].metric_event: is missing; say what a change becomes: one of metric_event, metric, segment_member",
             "13:5: routes[0].webhook: is not a known key; \
-             one of name, topics, format, before, when, checks, retry_for, metric_event, metric, segment_member",
+             one of name, topics, format, before, when, checks, retry_for, priority, metric_event, metric, segment_member",
         ],
     );
 }
@@ -881,6 +882,18 @@ log: { level: inof, format: xml }";
         &["17:34: delivery.requests_per_second: `0` is out of range; choose 1 to 10000"],
     );
     appended(
+        "delivery: { reserve: 0.2, burst: 5 }",
+        &[
+            "17:22: delivery.reserve: `0.2` is not a share; write it in percent, like 20%",
+            "17:34: delivery.burst: has no meaning without delivery.requests_per_second; \
+             give both, or neither",
+        ],
+    );
+    appended(
+        "delivery: { reserve: 100% }",
+        &["17:22: delivery.reserve: `100%` is out of range; choose 0% to 90%"],
+    );
+    appended(
         "limits: { partition_in_flight_bytes: 4MB }",
         &["17:38: limits.partition_in_flight_bytes: is less than batch.max_bytes, \
            so a full batch would never fit; raise it, or lower the other"],
@@ -1068,6 +1081,21 @@ fn the_reference_shows_the_defaults() {
 }
 
 #[test]
+fn a_lane_has_the_largest_priority_of_its_routes() {
+    let route = |name: &str, more: &str| {
+        format!(
+            "  - {{ name: {name}, topics: [a], format: json{more}, \
+             metric_event: {{ target: main, key: paid, context: {{ user: $.row.u }} }} }}\n"
+        )
+    };
+    let routes = [route("one", ""), route("two", ", priority: 7"), route("three", ", priority: 2")];
+    let (head, _) = BASE.split_once("routes:\n").unwrap();
+    let pipeline = parse(&format!("{head}routes:\n{}", routes.concat())).unwrap().pipeline;
+    assert_eq!(pipeline.priority(TargetId(0), "metric_event"), 7);
+    assert_eq!(pipeline.priority(TargetId(0), "metric"), 1);
+}
+
+#[test]
 fn the_reference_has_every_key() {
     for section in SECTIONS {
         let top = section.section.split(['.', '[']).next().unwrap_or_default();
@@ -1097,8 +1125,8 @@ fn lines_of(top: &str) -> impl Iterator<Item = &'static str> {
 fn the_reference_states_the_ranges() {
     let mut stated = 0;
     for line in fillable() {
-        // A day, and more events and bytes than any range allows.
-        for value in ["86400s", "4000000000", "999999999999"] {
+        // A day, and more events, bytes and percent than any range allows.
+        for value in ["86400s", "4000000000", "999999999999", "400%"] {
             let Err(mistakes) = parse(&filled(&[line], value)) else { continue };
             let Some(mistake) = mistakes.iter().find(|m| m.problem.ends_with("is out of range"))
             else {
@@ -1112,7 +1140,7 @@ fn the_reference_states_the_ranges() {
             break;
         }
     }
-    assert_eq!(stated, 21, "keys with a range");
+    assert_eq!(stated, 23, "keys with a range");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use ldsink::config::Config;
 use ldsink::launchdarkly::settings::TargetSettings;
 use ldsink::model::knowledge::{Knowledge, Question, SegmentFacts, Wanted};
 use ldsink::pipeline::deliver::knowledge::{KnowledgeLink, KnowledgeReader};
+use ldsink::pipeline::deliver::pacing::{Paces, Pacing};
 use ldsink::pipeline::settings::{CheckSettings, DeliverySettings};
-use ldsink::resilience::quota::RequestQuota;
 use ldsink::sandbox::Settings;
 use ldsink::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
@@ -269,11 +270,24 @@ fn read(
 ) -> Reading {
     let (mut target, delivery) = settings(sandbox.url());
     target.environment = environment.to_owned();
+    let metrics = Metrics::new().unwrap();
+    let targets = std::slice::from_ref(&target);
+    let paces = Paces::new(targets, &delivery, &metrics, &Arc::default());
+    read_paced(&target, &delivery, segments, checks, (&paces.rest[0], metrics))
+}
+
+fn read_paced(
+    target: &TargetSettings,
+    delivery: &DeliverySettings,
+    segments: &[&str],
+    checks: CheckSettings,
+    (pacing, metrics): (&Arc<Pacing>, Metrics),
+) -> Reading {
     let segments = segments.iter().map(|&key| key.to_owned()).collect();
     let wanted = Wanted { metrics: true, segments };
-    let (metrics, quota) = (Metrics::new().unwrap(), RequestQuota::new(None));
+    let pacing = Arc::clone(pacing);
     let (reader, link) =
-        KnowledgeReader::new(&target, wanted, checks, &delivery, quota, metrics.clone()).unwrap();
+        KnowledgeReader::new(target, wanted, checks, delivery, pacing, metrics.clone()).unwrap();
     let stop = CancellationToken::new();
     let running = JoinSet::from_iter([reader.run(stop.clone())]);
     Reading { link, metrics, stop, _running: running }
@@ -355,4 +369,38 @@ async fn what_cannot_be_read_is_unknown_and_not_absent() {
     let mut elsewhere = read(&sandbox, "staging", &["vip"], often());
     let known = elsewhere.until("a first reading", |known| known.edition > 0).await;
     assert!(known.metrics.is_some() && known.segments.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readings_with_one_token_share_its_budget() {
+    const LIMIT: usize = 20;
+    const OURS: usize = 16;
+    const WINDOW_MS: i64 = 1_000;
+    let sandbox = account().await;
+    let limit = json!({ "scope": "token", "limit": LIMIT, "window_ms": WINDOW_MS });
+    sandbox.put("/sandbox/limits", &json!({ "limits": [limit] })).await;
+    let before = sandbox.requests().await.len();
+    let (target, delivery) = settings(sandbox.url());
+    let other = TargetSettings { name: "other".to_owned(), ..target.clone() };
+    let metrics = Metrics::new().unwrap();
+    let targets = [target, other];
+    let paces = Paces::new(&targets, &delivery, &metrics, &Arc::default());
+    let keys: Vec<String> = (0..20).map(|n| format!("segment-{n}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let mut readings = [0, 1].map(|at| {
+        let shared = (&paces.rest[at], metrics.clone());
+        read_paced(&targets[at], &delivery, &keys, rarely(), shared)
+    });
+    for reading in &mut readings {
+        reading.until("all segments", |known| known.segments.len() == 20).await;
+    }
+    let requests = sandbox.requests().await.split_off(before);
+    let mut by_window: BTreeMap<i64, usize> = BTreeMap::new();
+    for request in &requests {
+        assert_ne!(request["status"], 429);
+        let at = request["received_at_ms"].as_i64().unwrap() / WINDOW_MS;
+        *by_window.entry(at).or_default() += 1;
+    }
+    assert!(requests.len() > 2 * OURS, "{by_window:?}");
+    assert!(by_window.values().all(|count| *count <= OURS), "{by_window:?}");
 }

@@ -26,6 +26,7 @@ use crate::pipeline::route::settings::{
 
 /// The word for no limit.
 const FOREVER: &str = "forever";
+const PRIORITY: RangeInclusive<u32> = 1..=100;
 
 /// What the routes refer to.
 pub(super) struct Surroundings<'a> {
@@ -77,6 +78,7 @@ fn route<'a>(
         when: when.flatten(),
         checks,
         retry_for: retry_for(&section),
+        priority: section.count("priority", 1, &PRIORITY),
         operation: operation?,
     })
 }

@@ -20,6 +20,7 @@ use super::raw::{Entry, Scalar, Value};
 const COUNT: Notation = Notation { kind: "a whole number", remedy: "write digits only" };
 const SIZE: Notation =
     Notation { kind: "a size", remedy: "write it like 8MB (decimal), 8MiB (binary) or 8000000" };
+const SHARE: Notation = Notation { kind: "a share", remedy: "write it in percent, like 20%" };
 const TIME: Notation =
     Notation { kind: "a duration", remedy: "write it with its unit, like 200ms, 30s or 5m" };
 
@@ -49,6 +50,10 @@ pub(super) struct Inside<'a> {
 /// A size in bytes, shown as it would be written.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 struct Size(usize);
+
+/// A share, shown as it would be written.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+struct Percent(u32);
 
 /// A time, shown as it would be written.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -136,6 +141,13 @@ impl<'a> Section<'a> {
             humantime::parse_duration(text).ok().map(Time)
         })
         .0
+    }
+
+    /// A share in percent.
+    pub(super) fn percent(&self, name: &str, default: u32, range: &RangeInclusive<u32>) -> u32 {
+        let range = Percent(*range.start())..=Percent(*range.end());
+        let parse = |text: &str| text.strip_suffix('%')?.trim_end().parse().ok().map(Percent);
+        self.ranged(name, Percent(default), &range, &SHARE, parse).0
     }
 
     pub(super) fn flag(&self, name: &str, default: bool) -> bool {
@@ -282,7 +294,13 @@ pub(super) fn is_context_kind(name: &str) -> bool {
 pub(super) const CONTEXT_KIND: &str =
     "use letters, digits, `.`, `_`, `-`; `kind` and `multi` are reserved";
 
-// === impl Size, Time ===
+// === impl Size, Percent, Time ===
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

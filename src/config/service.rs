@@ -26,8 +26,10 @@ const MAX_EVENTS: RangeInclusive<u32> = 1..=100_000;
 const MAX_BYTES: RangeInclusive<usize> = 1_000..=9_900_000;
 const LINGER: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(5 * 60);
 const CONCURRENCY: RangeInclusive<u32> = 1..=64;
-/// Per second and target; the upper end is far beyond what 64 requests at once can reach.
+/// Per second, or at once; the upper end is far beyond what 64 requests at once can reach.
 const REQUESTS: RangeInclusive<u32> = 1..=10_000;
+/// With nothing left for us nothing would ever be sent.
+const RESERVE: RangeInclusive<u32> = 0..=90;
 const REQUEST_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(5 * 60);
 /// Shorter pauses would hammer LaunchDarkly; longer ones look like a stand-still.
@@ -95,9 +97,9 @@ pub(super) fn delivery(root: &Section<'_>) -> DeliverySettings {
     let settings = DeliverySettings {
         concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
         gzip: section.flag("gzip", true),
-        requests_per_second: section
-            .get("requests_per_second")
-            .and_then(|_| NonZeroU32::new(section.count("requests_per_second", 1, &REQUESTS))),
+        requests_per_second: requests(&section, "requests_per_second"),
+        burst: requests(&section, "burst"),
+        reserve_percent: section.percent("reserve", 20, &RESERVE),
         request_timeout: section.duration(
             "request_timeout",
             Duration::from_secs(30),
@@ -111,7 +113,15 @@ pub(super) fn delivery(root: &Section<'_>) -> DeliverySettings {
             &PROBE_INTERVAL,
         ),
         retry_for: None,
+        priority: 1,
     };
+    if settings.burst.is_some() && settings.requests_per_second.is_none() {
+        root.review.mistake(
+            &section.at("burst"),
+            "has no meaning without delivery.requests_per_second",
+            "give both, or neither",
+        );
+    }
     let (initial, max) = (section.at("retry_initial"), section.at("retry_max"));
     if settings.retry_initial > settings.retry_max && are_sound(root, &[&initial.key, &max.key]) {
         root.review.mistake(
@@ -121,6 +131,11 @@ pub(super) fn delivery(root: &Section<'_>) -> DeliverySettings {
         );
     }
     settings
+}
+
+fn requests(section: &Section<'_>, name: &str) -> Option<NonZeroU32> {
+    section.get(name)?;
+    NonZeroU32::new(section.count(name, 1, &REQUESTS))
 }
 
 pub(super) fn checks(root: &Section<'_>) -> CheckSettings {

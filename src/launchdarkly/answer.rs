@@ -13,6 +13,8 @@ use super::hints::RateLimits;
 pub struct Answered<T> {
     pub value: T,
     pub limits: RateLimits,
+    /// How long the server asked us to wait before the next request.
+    pub hint: Option<Duration>,
 }
 
 /// What became of a change to something that may not exist.
@@ -73,7 +75,7 @@ pub enum ErrorClass {
 
 impl<T> Answered<T> {
     pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answered<U> {
-        Answered { value: change(self.value), limits: self.limits }
+        Answered { value: change(self.value), limits: self.limits, hint: self.hint }
     }
 }
 

@@ -16,7 +16,7 @@ use reqwest::{RequestBuilder, Url};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::answer::{ApiError, ErrorClass};
+use super::answer::{Answered, ApiError, ErrorClass};
 use super::settings::{ClientError, TargetSettings};
 use super::view::RequestView;
 use super::{hints, http};
@@ -94,21 +94,24 @@ impl EventsClient {
         body: &EventsBody,
         payload_id: Uuid,
         now_ms: impl Fn() -> i64,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Answered<()>, ApiError> {
         let request = self.request(body.bytes.clone(), body.compression, payload_id);
         let answer = request.send().await.map_err(|e| http::network(&e))?;
         let status = answer.status();
+        let now_ms = now_ms();
+        let limits = hints::rate_limits(answer.headers(), now_ms);
+        let hint = hints::pause(answer.headers(), now_ms);
         // Nothing but 202 is this API's acceptance; a proxy's or a portal's 200 must not consume
         // records.
         if status == reqwest::StatusCode::ACCEPTED {
-            return Ok(());
+            return Ok(Answered { value: (), limits, hint });
         }
         Err(ApiError {
             class: ErrorClass::of_status(status.as_u16()),
             status: Some(status.as_u16()),
             code: None,
-            hint: hints::pause(answer.headers(), now_ms()),
-            limits: Box::new(hints::rate_limits(answer.headers())),
+            hint,
+            limits: Box::new(limits),
             detail: http::excerpt(answer, &self.token).await,
         })
     }

@@ -116,12 +116,12 @@ impl MetricsClient {
             .with_query("limit", &PAGE_SIZE)
             .with_query("offset", &offset)
             .with_query("sort", &"createdAt");
-        let Answered { value, limits } = self.rest.send(&request).await?.json::<Listing>()?;
+        let Answered { value, limits, hint } = self.rest.send(&request).await?.json::<Listing>()?;
         let read = u64::try_from(value.items.len()).unwrap_or(u64::MAX);
         let end = offset.saturating_add(read);
         // Without a total, only a page that is not full is known to be the last one.
         let more = value.total.map_or(read >= PAGE_SIZE, |total| end < total);
         let next = (more && read > 0).then_some(end);
-        Ok(Answered { value: MetricsPage { items: value.items, next }, limits })
+        Ok(Answered { value: MetricsPage { items: value.items, next }, limits, hint })
     }
 }

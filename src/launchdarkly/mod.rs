@@ -4,7 +4,7 @@
 //! [`metrics`] with the pure [`definition`], [`segments`] with the pure [`members`] and [`synced`].
 //! [`facts`] reads from answers what decides whether something counts, and [`caller`] who asks.
 //! All of them speak of their answers in the words of [`answer`] and [`hints`], and can show what they
-//! would send ([`view`]).
+//! would send ([`view`]). [`endpoint`] names what LaunchDarkly counts requests by.
 //!
 //! Not here: when to send, how often, and what to do with an answer (`resilience`,
 //! `pipeline::deliver`).
@@ -12,6 +12,7 @@
 pub mod answer;
 pub mod caller;
 pub mod definition;
+pub mod endpoint;
 pub mod events;
 pub mod facts;
 pub mod hints;

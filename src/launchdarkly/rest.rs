@@ -70,6 +70,7 @@ pub(super) struct Answer {
     status: u16,
     body: Vec<u8>,
     limits: RateLimits,
+    hint: Option<Duration>,
 }
 
 /// LaunchDarkly's refusal. There is an `id` too, for its support, which we do not keep.
@@ -125,10 +126,14 @@ impl RestClient {
         if !answer.status().is_success() {
             return Err(self.refusal(answer).await);
         }
-        let (status, limits) = (answer.status().as_u16(), hints::rate_limits(answer.headers()));
+        let now_ms = (self.now_ms)();
+        let (status, limits) =
+            (answer.status().as_u16(), hints::rate_limits(answer.headers(), now_ms));
+        let hint = hints::pause(answer.headers(), now_ms);
         let strange = |what: &str| ApiError {
             status: Some(status),
             limits: Box::new(limits),
+            hint,
             ..ApiError::unanswered(ErrorClass::Misconfigured, what.to_owned())
         };
         // A proxy's or a web server's front page: taking it for success would lose the change.
@@ -140,7 +145,7 @@ impl RestClient {
         if body.len() > ANSWER_BYTES {
             return Err(strange("the answer is too large to be the API's"));
         }
-        Ok(Answer { status, body, limits })
+        Ok(Answer { status, body, limits, hint })
     }
 
     /// Shows a request without sending it.
@@ -182,8 +187,9 @@ impl RestClient {
 
     async fn refusal(&self, mut answer: Response) -> ApiError {
         let status = answer.status().as_u16();
-        let hint = hints::pause(answer.headers(), (self.now_ms)());
-        let limits = Box::new(hints::rate_limits(answer.headers()));
+        let now_ms = (self.now_ms)();
+        let hint = hints::pause(answer.headers(), now_ms);
+        let limits = Box::new(hints::rate_limits(answer.headers(), now_ms));
         let mut body = Vec::new();
         if let Err(error) = http::read(&mut answer, REFUSAL_BYTES, &mut body).await {
             tracing::debug!(status, error = %error, "a refusal broke off");
@@ -260,12 +266,13 @@ impl Answer {
     /// [`ErrorClass::Misconfigured`] when it is not what the API gives: something else answers
     /// at the configured address.
     pub(super) fn json<T: DeserializeOwned>(self) -> Result<Answered<T>, ApiError> {
-        let Self { status, body, limits } = self;
+        let Self { status, body, limits, hint } = self;
         match serde_json::from_slice(&body) {
-            Ok(value) => Ok(Answered { value, limits }),
+            Ok(value) => Ok(Answered { value, limits, hint }),
             Err(error) => Err(ApiError {
                 status: Some(status),
                 limits: Box::new(limits),
+                hint,
                 // The place only: the error's own text may repeat what it met there.
                 ..ApiError::unanswered(
                     ErrorClass::Misconfigured,
@@ -281,7 +288,7 @@ impl Answer {
 
     /// Leaves the body unread, where the status says everything.
     pub(super) fn with<T>(self, value: T) -> Answered<T> {
-        Answered { value, limits: self.limits }
+        Answered { value, limits: self.limits, hint: self.hint }
     }
 }
 
@@ -293,7 +300,7 @@ pub(super) fn unless<T>(
 ) -> Result<Answered<T>, ApiError> {
     match answer {
         Err(error) if error.status == Some(status) => {
-            Ok(Answered { value: outcome, limits: *error.limits })
+            Ok(Answered { value: outcome, limits: *error.limits, hint: error.hint })
         }
         answer => answer,
     }

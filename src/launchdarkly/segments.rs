@@ -14,6 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::answer::{Answered, ApiError, Creation, Written};
+use super::endpoint::Endpoint;
 use super::facts::Access;
 use super::members::MemberChanges;
 use super::rest::{Request, RestClient, SEMANTIC_PATCH, unless};
@@ -81,15 +82,7 @@ pub enum SegmentKind {
 pub struct MemberWrite {
     request: Request,
     changes: MemberChanges,
-    absence: Absence,
-}
-
-/// What a 404 tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Absence {
-    OfSegment,
-    /// The endpoint makes its segments, so the address is wrong.
-    OfEndpoint,
+    endpoint: Endpoint,
 }
 
 /// The part of LaunchDarkly's answer that we read; members are counted and not kept.
@@ -166,7 +159,7 @@ impl SegmentsClient {
     /// limit for it; the caller chooses how many members a request has.
     pub fn big_write(&self, key: &str, changes: &MemberChanges) -> MemberWrite {
         let request = Request::post(&self.path(&[key, "contexts"]), &changes.to_user_state());
-        MemberWrite { request, changes: changes.clone(), absence: Absence::OfSegment }
+        MemberWrite { request, changes: changes.clone(), endpoint: Endpoint::SegmentContexts }
     }
 
     /// Prepares a change to a standard segment, in as many requests as its limit takes.
@@ -180,7 +173,7 @@ impl SegmentsClient {
         let write = |changes: MemberChanges| {
             let body = changes.to_semantic_patch(self.rest.environment(), context_kind);
             let request = Request::patch(&self.path(&[key]), SEMANTIC_PATCH, &body);
-            MemberWrite { request, changes, absence: Absence::OfSegment }
+            MemberWrite { request, changes, endpoint: Endpoint::SegmentUpdate }
         };
         slices.map(write).collect()
     }
@@ -193,7 +186,7 @@ impl SegmentsClient {
         let path = ["segment-targets", segment.integration().key()];
         let write = |(body, changes)| {
             let request = Request::post(&path, &body);
-            MemberWrite { request, changes, absence: Absence::OfEndpoint }
+            MemberWrite { request, changes, endpoint: Endpoint::SegmentTargets }
         };
         Ok(segment.bodies(changes)?.into_iter().map(write).collect())
     }
@@ -202,10 +195,11 @@ impl SegmentsClient {
     pub async fn write(&self, write: &MemberWrite) -> Result<Answered<Written>, ApiError> {
         let answer = self.rest.send(&write.request).await;
         let done = answer.map(|answer| answer.with(Written::Done));
-        match write.absence {
-            Absence::OfSegment => unless(done, 404, Written::Absent),
-            Absence::OfEndpoint => done,
+        // The partner endpoint makes its segments, so a 404 says that the address is wrong.
+        if write.endpoint == Endpoint::SegmentTargets {
+            return done;
         }
+        unless(done, 404, Written::Absent)
     }
 
     /// Shows the request of [`Self::write`].
@@ -231,6 +225,11 @@ impl SegmentsClient {
 // === impl MemberWrite ===
 
 impl MemberWrite {
+    /// What this request is for.
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
     /// The changes that this request carries.
     pub fn changes(&self) -> &MemberChanges {
         &self.changes

@@ -1,6 +1,6 @@
 //! A target: a LaunchDarkly project and environment, and the credentials for them.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// Where and as whom to write.
 #[derive(Debug, Clone)]
@@ -18,6 +18,13 @@ pub struct TargetSettings {
     /// The company name in `User-Agent: MetricImport-{company}-int/{version}`, which the import
     /// API asks for. ASCII letters, digits and `_`.
     pub company: String,
+}
+
+impl TargetSettings {
+    /// Whether LaunchDarkly counts requests for both as those of one token.
+    pub fn has_token_of(&self, other: &Self) -> bool {
+        self.access_token.expose_secret() == other.access_token.expose_secret()
+    }
 }
 
 /// Why no client can be made of a target.

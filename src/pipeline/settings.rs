@@ -63,8 +63,13 @@ pub struct DeliverySettings {
     pub concurrency: usize,
     /// Whether bodies are compressed with gzip, level 1.
     pub gzip: bool,
-    /// The user's own limit per target; `None` leaves the pace to LaunchDarkly's answers.
+    /// The user's own limit per token; `None` leaves the pace to LaunchDarkly's answers.
     pub requests_per_second: Option<NonZeroU32>,
+    /// Requests at once after a pause; `None` is as many as in a second. 1 to 10,000.
+    pub burst: Option<NonZeroU32>,
+    /// The part of every limit that LaunchDarkly tells which is left to the account's other users, in
+    /// percent. 0 to 90.
+    pub reserve_percent: u32,
     /// From sending to the whole answer, 1 s to 5 min.
     pub request_timeout: Duration,
     /// First and longest pause between attempts, before jitter.
@@ -74,6 +79,8 @@ pub struct DeliverySettings {
     pub probe_interval: Duration,
     /// How long one batch is tried, see [`PipelineSettings::retry_for`].
     pub retry_for: Option<Duration>,
+    /// The lane's share of turns, see [`PipelineSettings::priority`].
+    pub priority: u32,
 }
 
 /// How LaunchDarkly is read to tell operations that would have no effect.
@@ -142,6 +149,15 @@ impl PipelineSettings {
             .map(|(_, retry_for)| retry_for.unwrap_or(Duration::MAX))
             .max()
             .filter(|longest| *longest < Duration::MAX)
+    }
+
+    /// A lane's share of turns when requests wait for each other: the largest of the routes that feed
+    /// it, because their operations travel together.
+    pub fn priority(&self, target: TargetId, operation: &str) -> u32 {
+        let its = |route: &&RouteSettings| {
+            route.operation.target() == target && route.operation.as_str() == operation
+        };
+        self.routes.iter().filter(its).map(|route| route.priority).max().unwrap_or(1)
     }
 
     /// The formats in use, for the log line at start.

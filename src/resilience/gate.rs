@@ -1,15 +1,15 @@
 //! Stops a lane whose requests cannot succeed until a person mends something, and finds out when
-//! they have. Holds a lane back for as long as the server asked for.
+//! they have.
 //!
 //! While halted, one request at a time goes out as a probe, every `probe_interval`; the others wait.
-//! The first probe that is answered otherwise opens the gate for all. A hold passes by itself.
+//! The first probe that is answered otherwise opens the gate for all.
 //!
 //! # Invariants
 //! - G1: while halted at most one request is under way, and probes start at least
 //!   `probe_interval` apart.
 //! - G2: a record that waits at the gate is neither lost nor refused (P7).
-//! - G3: until a hold has passed nobody passes, not even a probe; a shorter hold never shortens a
-//!   longer one (P6).
+//!
+//! Not here: what the server asks for (`budget`).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,6 @@ pub struct Gate {
     probe_interval: Duration,
     halted: watch::Sender<bool>,
     next_probe: Mutex<Instant>,
-    held_until: Mutex<Instant>,
     halts: Mutex<Halts>,
     baton: AsyncMutex<()>,
 }
@@ -41,7 +40,7 @@ struct Halts {
 #[derive(Debug)]
 pub struct Pass<'g> {
     /// Held by a probe, so that there is only one.
-    _baton: Option<MutexGuard<'g, ()>>,
+    baton: Option<MutexGuard<'g, ()>>,
 }
 
 impl Gate {
@@ -50,7 +49,6 @@ impl Gate {
             probe_interval,
             halted: watch::Sender::new(false),
             next_probe: Mutex::new(Instant::now()),
-            held_until: Mutex::new(Instant::now()),
             halts: Mutex::default(),
             baton: AsyncMutex::new(()),
         }
@@ -64,42 +62,19 @@ impl Gate {
     pub async fn pass(&self) -> Pass<'_> {
         let mut halted = self.halted.subscribe();
         loop {
-            self.released().await;
             if !*halted.borrow_and_update() {
-                return Pass { _baton: None };
+                return Pass { baton: None };
             }
             let probe = async {
                 let baton = self.baton.lock().await;
                 sleep_until(self.next_probe()).await;
-                self.released().await;
                 baton
             };
             tokio::select! {
                 // The sender lives in `self`, so the channel cannot close.
                 _ = halted.changed() => {}
-                baton = probe => return Pass { _baton: Some(baton) },
+                baton = probe => return Pass { baton: Some(baton) },
             }
-        }
-    }
-
-    /// Lets nobody pass for this long.
-    pub fn hold(&self, pause: Duration) {
-        // A wait beyond what the clock can tell is no less than a day.
-        let day = Duration::from_secs(86_400);
-        let now = Instant::now();
-        let until = now.checked_add(pause).unwrap_or(now + day);
-        let mut held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = until.max(*held);
-    }
-
-    /// Waits until no hold is left, however often it is prolonged meanwhile.
-    async fn released(&self) {
-        loop {
-            let until = *self.held_until.lock().unwrap_or_else(PoisonError::into_inner);
-            if until <= Instant::now() {
-                return;
-            }
-            sleep_until(until).await;
         }
     }
 
@@ -135,6 +110,15 @@ impl Gate {
     }
 }
 
+// === impl Pass ===
+
+impl Pass<'_> {
+    /// Whether it still holds: one that was given before the gate closed does not.
+    pub fn is_valid(&self, gate: &Gate) -> bool {
+        self.baton.is_some() || !gate.is_halted()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -150,8 +134,11 @@ mod tests {
         let gate = Gate::new(INTERVAL);
         let one = gate.pass().await;
         let two = gate.pass().await;
-        drop((one, two));
+        assert!(one.is_valid(&gate));
         assert!(!gate.resume(), "it was not halted");
+        gate.halt();
+        assert!(!two.is_valid(&gate));
+        assert!(gate.pass().await.is_valid(&gate), "a probe");
     }
 
     #[tokio::test(start_paused = true)]
@@ -168,31 +155,6 @@ mod tests {
         let second = gate.pass().await;
         assert_eq!(start.elapsed(), INTERVAL * 2);
         drop(second);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_hold_is_for_everyone_and_never_shortened_g3() {
-        const HINT: Duration = Duration::from_secs(3);
-        let gate = Gate::new(INTERVAL);
-        gate.hold(HINT);
-        gate.hold(HINT / 2);
-        let start = Instant::now();
-        drop(tokio::join!(gate.pass(), gate.pass()));
-        assert_eq!(start.elapsed(), HINT);
-        drop(gate.pass().await);
-        assert_eq!(start.elapsed(), HINT, "it passes by itself");
-        // A probe is a request like any other.
-        gate.halt();
-        gate.hold(INTERVAL * 2);
-        drop(gate.pass().await);
-        assert_eq!(start.elapsed(), HINT + INTERVAL * 2);
-        // Prolonged while somebody waits.
-        gate.resume();
-        gate.hold(HINT);
-        let (waited, ()) = tokio::join!(gate.pass(), async { gate.hold(HINT * 2) });
-        drop(waited);
-        assert_eq!(start.elapsed(), HINT + INTERVAL * 2 + HINT * 2);
-        gate.hold(Duration::MAX);
     }
 
     #[tokio::test(start_paused = true)]

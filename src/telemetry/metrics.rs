@@ -4,8 +4,8 @@
 //! bytes. Labels are route and target names from the configuration, and words from closed lists.
 
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    CounterVec, Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// A single labelled counter, resolved once and moved often.
@@ -50,6 +50,13 @@ pub struct Metrics {
     pub paused_partitions: IntGauge,
     pub lane_halted: IntGaugeVec,
     pub route_halted: IntGaugeVec,
+    pub budget_limit: IntGaugeVec,
+    pub budget_remaining: IntGaugeVec,
+    pub budget_reserve: IntGaugeVec,
+    pub concurrency_limit: IntGaugeVec,
+    pub throttle_seconds: CounterVec,
+    pub hint_until: GaugeVec,
+    pub outage: IntGaugeVec,
     pub commits: IntCounterVec,
     pub rebalances: IntCounterVec,
     pub drain_timeouts: IntCounter,
@@ -188,6 +195,41 @@ impl Metrics {
                  LaunchDarkly.",
                 &["route", "stage"],
             )?,
+            budget_limit: d.gauges(
+                "budget_limit_requests",
+                "Requests per window that LaunchDarkly last told it allows.",
+                &["target", "api", "limit"],
+            )?,
+            budget_remaining: d.gauges(
+                "budget_remaining_requests",
+                "Requests that LaunchDarkly last told are left in the window.",
+                &["target", "api", "limit"],
+            )?,
+            budget_reserve: d.gauges(
+                "budget_reserve_requests",
+                "Requests per window that are left to the account's other users.",
+                &["target", "api", "limit"],
+            )?,
+            concurrency_limit: d.gauges(
+                "concurrency_limit_requests",
+                "Requests that may be under way at once.",
+                &["target", "api"],
+            )?,
+            throttle_seconds: d.float_counters(
+                "throttle_seconds_total",
+                "Time that requests waited to be sent, by what they waited for.",
+                &["target", "api", "cause"],
+            )?,
+            hint_until: d.float_gauges(
+                "hint_until_timestamp_seconds",
+                "Unix time until which LaunchDarkly asked for a pause, or 0.",
+                &["target", "api"],
+            )?,
+            outage: d.gauges(
+                "outage",
+                "2 while LaunchDarkly does not answer and is only probed, 1 while it comes back, else 0.",
+                &["target", "api"],
+            )?,
             commits: d.counters("commits_total", "Offset commits by result.", &["result"])?,
             rebalances: d.counters("rebalances_total", "Rebalance events by kind.", &["kind"])?,
             drain_timeouts: d.counter(
@@ -250,6 +292,28 @@ impl Declare {
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
         let metric = IntGaugeVec::new(options(name, help), labels)?;
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn float_counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<CounterVec, MetricsError> {
+        let metric = CounterVec::new(options(name, help), labels)?;
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn float_gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<GaugeVec, MetricsError> {
+        let metric = GaugeVec::new(options(name, help), labels)?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }

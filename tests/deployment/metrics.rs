@@ -23,12 +23,14 @@ pub(crate) struct Declared {
 }
 
 /// The methods that declare, by what they declare.
-const METHODS: [(&str, Kind); 6] = [
+const METHODS: [(&str, Kind); 8] = [
     ("counter", Kind::Counter),
     ("counters", Kind::Counter),
     ("gauge", Kind::Gauge),
     ("gauges", Kind::Gauge),
+    ("float_counters", Kind::Counter),
     ("float_gauge", Kind::Gauge),
+    ("float_gauges", Kind::Gauge),
     ("histograms", Kind::Histogram),
 ];
 

@@ -10,6 +10,7 @@ mod launchdarkly;
 mod assignments;
 mod errands;
 mod error_classes;
+mod fairness;
 mod halted;
 mod missing;
 mod rig;

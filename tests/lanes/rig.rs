@@ -19,12 +19,12 @@ use ldsink::pipeline::deliver::courier::{Courier, LaneReports};
 use ldsink::pipeline::deliver::definitions::{self, DefinitionLanes};
 use ldsink::pipeline::deliver::events::{self, EventLane};
 use ldsink::pipeline::deliver::ordered::OrderedLanes;
+use ldsink::pipeline::deliver::pacing::Paces;
 use ldsink::pipeline::deliver::segments::{self, SegmentLanes};
 use ldsink::pipeline::guard::Guard;
 use ldsink::pipeline::path::{Outlets, Path};
 use ldsink::pipeline::settings::CoalesceSettings;
 use ldsink::pipeline::source::Intake;
-use ldsink::resilience::quota::RequestQuota;
 use ldsink::runtime::tasks::TaskSet;
 use ldsink::telemetry::clock;
 use ldsink::telemetry::health::Health;
@@ -100,8 +100,7 @@ impl<'h> Rig<'h> {
         let (settlements, from_lanes) = channel();
         let (to_path, to_be_applied) = channel();
         let (dead_letters, letters) = unbounded_channel();
-        let guard = Guard::new(&config.pipeline, Arc::clone(&health), metrics.clone());
-        let guard = Arc::new(guard);
+        let guard = Arc::new(Guard::new(&config.pipeline, Arc::clone(&health), metrics.clone()));
         let abandoned = CancellationToken::new();
         let tasks = TaskSet::new(CancellationToken::new());
         let reports = LaneReports {
@@ -112,25 +111,27 @@ impl<'h> Rig<'h> {
             metrics: metrics.clone(),
         };
         let (target, delivery) = (&config.targets[0], &config.pipeline.delivery);
-        let courier = |operation| {
-            let (settings, quota) = (delivery.clone(), RequestQuota::new(None));
-            let (name, reports) = (target.name.clone(), reports.clone());
-            Courier::new(name, operation, settings, quota, reports, abandoned.clone())
+        let paces = Paces::new(&config.targets, delivery, &metrics, &health);
+        let courier = |operation, paces: &[Arc<_>]| {
+            let (name, pacing, reports) =
+                (target.name.clone(), Arc::clone(&paces[0]), reports.clone());
+            Courier::new(name, operation, delivery.clone(), pacing, reports, abandoned.clone())
         };
         let timeout = delivery.request_timeout;
         let client = EventsClient::new(target, BodyCompression::None, timeout).unwrap();
         let rest = RestClient::new(target, timeout, clock::now_ms).unwrap();
         let (segments, definitions) = (SegmentsClient::new(rest.clone()), MetricsClient::new(rest));
-        let event_lane = Arc::new(EventLane::new(client, courier(events::OPERATION)));
+        let event_lane = EventLane::new(client, courier(events::OPERATION, &paces.events));
+        let of_metrics = courier(definitions::OPERATION, &paces.rest);
         let ordered = Arc::new(OrderedLanes {
-            segments: SegmentLanes::new(segments, courier(segments::OPERATION)),
-            definitions: DefinitionLanes::new(definitions, courier(definitions::OPERATION)),
+            segments: SegmentLanes::new(segments, courier(segments::OPERATION, &paces.rest)),
+            definitions: DefinitionLanes::new(definitions, of_metrics),
         });
         let (to_events, batches) = unbounded_channel();
         let (to_ordered, keyed) = unbounded_channel();
         {
             let _inside = house.runtime.enter();
-            tasks.spawn("event_lane", event_lane.run(batches, tasks.clone()));
+            tasks.spawn("event_lane", Arc::new(event_lane).run(batches, tasks.clone()));
             tasks.spawn("ordered_lanes", ordered.run(keyed, tasks.clone()));
         }
         let outlets = Outlets { events: vec![to_events], keyed: vec![to_ordered], dead_letters };

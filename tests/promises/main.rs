@@ -25,6 +25,8 @@ mod p3_replays;
 mod p4_order;
 mod p5_bounded_memory;
 mod p6_hints;
+mod p6_limits;
+mod p6_outage;
 mod p7_configuration_faults;
 mod p7_not_launchdarkly;
 mod p8_refused_at_start;

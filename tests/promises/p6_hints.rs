@@ -40,6 +40,7 @@ async fn nothing_is_sent_before_its_time(mut refusal: Value, meanwhile: Meanwhil
     let service = Service::start(&config);
     kafka.produce(&topic, ids[..10].iter().map(|id| record(0, id))).await;
     service.says(PATIENCE, &["request failed", "429"]).await;
+    is_shown(&service).await;
     let others = ids[10..].iter().zip(0_i32..);
     kafka.produce(&topic, others.map(|(id, n)| record(n % PARTITIONS, id))).await;
 
@@ -55,6 +56,13 @@ async fn nothing_is_sent_before_its_time(mut refusal: Value, meanwhile: Meanwhil
     assert_eq!(early, 0, "of {} requests, these long after the 429: {pauses:?} ms", pauses.len());
     // Obeyed is not forgotten.
     assert!(pauses[0] < 3 * ASKED_FOR_MS, "{pauses:?}");
+}
+
+/// A pause longer than our own longest one is told.
+async fn is_shown(service: &Service) {
+    let (status, reasons) = service.ask("/ready").await;
+    assert!(status == 503 && reasons.contains("asked not to be sent anything"), "{reasons}");
+    assert!(service.metric("ldsink_hint_until_timestamp_seconds", &["events"]).await > 1e9);
 }
 
 #[tokio::test(flavor = "multi_thread")]

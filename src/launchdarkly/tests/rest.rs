@@ -82,11 +82,17 @@ async fn a_required_approval_comes_with_a_remedy() {
 #[tokio::test]
 async fn limits_come_with_acceptance_and_with_refusal() {
     let headers = vec![
+        ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
         ("x-ratelimit-route-limit", "5"),
         ("x-ratelimit-route-remaining", "0"),
         ("x-ratelimit-reset", "1767225601500"),
     ];
-    let route = RateLimit { limit: Some(5), remaining: Some(0), reset_ms: Some(NOW_MS + 1_500) };
+    let route = RateLimit {
+        limit: Some(5),
+        remaining: Some(0),
+        reset_ms: Some(NOW_MS + 1_500),
+        reset_in: Some(Duration::from_millis(1_500)),
+    };
     let accepted = Prepared { headers: headers.clone(), ..answer(200, json!({"key": "m"})) };
     let absent = Prepared { headers: headers.clone(), ..answer(404, "") };
     let throttled = Prepared { headers, ..answer(429, "") };

@@ -6,7 +6,7 @@
 //! - I2: a pause is never shorter than the server's hint.
 //! - I3: while the lane is halted, at most one probe is under way, and nothing is refused (P7).
 //!
-//! Not here: what is asked for (`events`, `ordered`).
+//! Not here: what is asked for (`events`, `ordered`), when a request may go (`pacing`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,16 +20,20 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::pacing::{FAILURES, Pacing};
 use super::patience::Patience;
 use super::refused::Refused;
-use crate::launchdarkly::answer::{ApiError, ErrorClass};
+use super::remedy::remedy;
+use crate::launchdarkly::answer::{Answered as Answer, ApiError, ErrorClass};
+use crate::launchdarkly::endpoint::Endpoint;
 use crate::model::fence::Fence;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::{Settlement, Slot};
 use crate::pipeline::guard::Guard;
 use crate::pipeline::settings::DeliverySettings;
-use crate::resilience::gate::Gate;
-use crate::resilience::quota::RequestQuota;
+use crate::resilience::budget::Permit;
+use crate::resilience::fair::LaneNumber;
+use crate::resilience::gate::{Gate, Pass};
 use crate::resilience::retry::RetryPauses;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -38,8 +42,8 @@ use crate::telemetry::metrics::Metrics;
 const ACCEPTED: &str = "accepted";
 /// Between two looks at whether the process stands still.
 const STANDSTILL_STEP: Duration = Duration::from_millis(100);
-/// Failures in a row after which readiness shows them; fewer are everyday noise.
-const UNREADY_AFTER: u32 = 5;
+/// How often a lane that waits for an outage to end looks whether it is worth waiting.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// What a lane reports to.
 #[derive(Debug, Clone)]
@@ -57,9 +61,10 @@ pub struct Courier {
     /// The target's name.
     pub(super) target: String,
     /// The operation's name; a label of metrics.
-    operation: &'static str,
+    pub(super) operation: &'static str,
     pub(super) settings: DeliverySettings,
-    quota: RequestQuota,
+    pacing: Arc<Pacing>,
+    lane: LaneNumber,
     gate: Gate,
     /// Requests in a row without an answer that settles anything.
     failures: AtomicU32,
@@ -79,6 +84,13 @@ pub(super) struct Errand<'f> {
 #[derive(Debug)]
 pub(super) struct Abandoned;
 
+/// The right to send one request.
+struct Leave<'c> {
+    /// Held until the answer is judged: a probe must halt or resume before the next one starts.
+    _pass: Pass<'c>,
+    permit: Permit<'c>,
+}
+
 /// The last word on a request.
 #[derive(Debug)]
 pub(super) enum Answered<T> {
@@ -91,14 +103,15 @@ impl Courier {
         target: String,
         operation: &'static str,
         settings: DeliverySettings,
-        quota: RequestQuota,
+        pacing: Arc<Pacing>,
         reports: LaneReports,
         abandoned: CancellationToken,
     ) -> Self {
         declare_series(&reports.metrics, &target, operation);
         let gate = Gate::new(settings.probe_interval);
         let failures = AtomicU32::new(0);
-        Self { target, operation, settings, quota, gate, failures, reports, abandoned }
+        let lane = pacing.lane(settings.priority);
+        Self { target, operation, settings, pacing, lane, gate, failures, reports, abandoned }
     }
 
     /// How long a batch that begins now is worth trying.
@@ -110,26 +123,34 @@ impl Courier {
     /// fences falls on whose behalf it is made.
     pub(super) async fn carry<T, F, R>(
         &self,
+        endpoint: Endpoint,
         request: F,
         errand: Errand<'_>,
     ) -> Result<Answered<T>, Abandoned>
     where
         F: Fn() -> R + Sync,
-        R: Future<Output = Result<T, ApiError>> + Send,
+        R: Future<Output = Result<Answer<T>, ApiError>> + Send,
         T: Send,
     {
         let mut pauses = RetryPauses::new(self.settings.retry_initial, self.settings.retry_max);
-        let mut attempts = 0;
+        let (mut attempts, mut last) = (0, None);
         loop {
-            let answer = tokio::select! {
+            let leave = tokio::select! {
                 // Looked at first: a request whose fence has fallen must not even begin.
                 biased;
                 () = self.ended(errand.fences) => return Err(Abandoned),
-                answer = self.attempt(&request) => answer,
+                leave = self.leave(endpoint) => leave,
+                error = self.out_of_time(errand.patience, last.as_ref()) => {
+                    return Ok(Answered::Refused(self.give_up(error, attempts)));
+                }
+            };
+            let answer = tokio::select! {
+                () = self.ended(errand.fences) => return Err(Abandoned),
+                answer = self.send(leave, &request) => answer,
             };
             attempts += 1;
             let error = match answer {
-                Ok(accepted) => return Ok(Answered::Accepted(accepted)),
+                Ok(accepted) => return Ok(Answered::Accepted(accepted.value)),
                 Err(error) => error,
             };
             let pause = match error.class {
@@ -143,15 +164,41 @@ impl Courier {
                 | ErrorClass::Unavailable
                 | ErrorClass::Conflict => {
                     if errand.patience.is_over(&self.gate) {
-                        let after = self.settings.retry_for.unwrap_or_default();
-                        return Ok(Answered::Refused(Refused::given_up(error, attempts, after)));
+                        return Ok(Answered::Refused(self.give_up(error, attempts)));
                     }
-                    pauses.next(error.hint)
+                    // During an outage there are probes, each after a pause.
+                    if self.pacing.is_down() { Duration::ZERO } else { pauses.next(error.hint) }
                 }
             };
             let labels = [self.target.as_str(), self.operation, error.class.as_str()];
             self.reports.metrics.retries.with_label_values(&labels).inc();
+            last = Some(error);
             self.pause(pause, errand.fences).await?;
+        }
+    }
+
+    fn give_up(&self, error: ApiError, attempts: u32) -> Refused {
+        Refused::given_up(error, attempts, self.settings.retry_for.unwrap_or_default())
+    }
+
+    /// Waits until a request that waits for its turn has no time left, and gives why it failed before.
+    /// Having to wait is no failure: it is only given up when it, or its server, failed.
+    async fn out_of_time(&self, patience: Patience, last: Option<&ApiError>) -> ApiError {
+        loop {
+            let left = patience.left(&self.gate);
+            let Some(left) = left else { return std::future::pending().await };
+            // A fault of the configuration consumes no records (P7).
+            if left.is_zero() && !self.gate.is_halted() {
+                let failure = match last {
+                    Some(error) if error.class != ErrorClass::Misconfigured => Some(error.clone()),
+                    _ if self.pacing.is_down() => self.pacing.last_failure(),
+                    _ => None,
+                };
+                if let Some(error) = failure {
+                    return error;
+                }
+            }
+            tokio::time::sleep(left.max(GLANCE)).await;
         }
     }
 
@@ -171,36 +218,6 @@ impl Courier {
             () = self.abandoned.cancelled() => {}
             Some(()) = falls.next() => {}
         }
-    }
-
-    /// Says what a person has to mend, once, and waits until it may be worth another look.
-    pub(super) async fn wait_for_a_person(
-        &self,
-        part: &str,
-        reason: &str,
-        fences: &[Fence],
-    ) -> Result<(), Abandoned> {
-        if self.reports.health.fault(part, reason) {
-            tracing::error!(
-                target_name = self.target,
-                operation = self.operation,
-                reason,
-                "a lane waits for a fault of the configuration to be mended"
-            );
-        }
-        self.pause(self.settings.probe_interval, fences).await
-    }
-
-    /// What a person had to mend is mended.
-    pub(super) fn heal(&self, part: &str) {
-        if self.reports.health.heal(part) {
-            tracing::info!(target_name = self.target, part, "the lane goes on");
-        }
-    }
-
-    /// What a person had to mend is no concern of ours any more.
-    pub(super) fn forget(&self, part: &str) {
-        self.reports.health.heal(part);
     }
 
     pub(super) fn settle(&self, settlement: Settlement) {
@@ -228,27 +245,37 @@ impl Courier {
         }
     }
 
-    async fn attempt<T, F, R>(&self, request: &F) -> Result<T, ApiError>
-    where
-        F: Fn() -> R + Sync,
-        R: Future<Output = Result<T, ApiError>> + Send,
-        T: Send,
-    {
-        // Held until the answer is judged: a probe must halt or resume before the next one starts.
-        let pass = self.gate.pass().await;
-        self.quota.admit().await;
+    async fn leave(&self, endpoint: Endpoint) -> Leave<'_> {
+        let (pass, permit) = loop {
+            let pass = self.gate.pass().await;
+            let permit = self.pacing.admit(self.lane, endpoint).await;
+            // The lane may have been halted while this one waited for its turn (I3).
+            if pass.is_valid(&self.gate) {
+                break (pass, permit);
+            }
+            permit.give_back();
+        };
         // Whoever has taken over meanwhile may have written what is newer; our fence falls then.
         while self.reports.health.has_stood_still() {
             tokio::time::sleep(STANDSTILL_STEP).await;
         }
+        Leave { _pass: pass, permit }
+    }
+
+    async fn send<T, F, R>(&self, leave: Leave<'_>, request: &F) -> Result<Answer<T>, ApiError>
+    where
+        F: Fn() -> R + Sync,
+        R: Future<Output = Result<Answer<T>, ApiError>> + Send,
+        T: Send,
+    {
         let started = Instant::now();
         let answer = request().await;
         self.count(&answer, started.elapsed());
+        self.pacing.answered(leave.permit, &answer);
         match &answer {
             Ok(_) => self.note_success(),
             Err(error) => self.judge(error),
         }
-        drop(pass);
         answer
     }
 
@@ -273,10 +300,6 @@ impl Courier {
             | ErrorClass::Unavailable
             | ErrorClass::Conflict => {
                 self.note_failure(error);
-                if let (ErrorClass::Throttled, Some(hint)) = (error.class, error.hint) {
-                    // The limit is the account's: asking for others of us would be refused as well.
-                    self.gate.hold(hint);
-                }
                 if self.gate.is_halted() {
                     self.gate.halt();
                 }
@@ -316,7 +339,9 @@ impl Courier {
                 "request failed; it is repeated until it succeeds"
             );
         }
-        if failures >= UNREADY_AFTER && !self.gate.is_halted() {
+        // A server that does not answer is the outage's to tell.
+        let answered = matches!(error.class, ErrorClass::Throttled | ErrorClass::Conflict);
+        if answered && failures >= FAILURES && !self.gate.is_halted() {
             let reason = format!("{failures} requests failed in a row; the last one: {error}");
             self.reports.health.fault(&format!("target {}", self.target), reason);
         }
@@ -350,32 +375,5 @@ fn declare_series(metrics: &Metrics, target: &str, operation: &str) {
     for class in ErrorClass::ALL.map(ErrorClass::as_str) {
         metrics.requests.with_label_values(&[target, operation, class]);
         metrics.retries.with_label_values(&[target, operation, class]);
-    }
-}
-
-/// What a person can do about a status that no record causes.
-fn remedy(operation: &str, status: u16) -> String {
-    let (actions, address) = match operation {
-        "metric_event" => ("`importEventData`", "`events_url`"),
-        "metric" => ("`createMetric` and the metric update actions", "`api_url`"),
-        _ => ("`createSegment`, `updateIncluded` and `updateExcluded`", "`api_url`"),
-    };
-    match status {
-        401 => format!(
-            "check `access_token`: it must be an access token whose role allows {actions}, in an \
-             account that has this API"
-        ),
-        403 => format!(
-            "allow {actions} for the token's role on this project and environment; where changes \
-             need approval, let the role bypass it"
-        ),
-        404 if operation == "segment_member" => format!(
-            "check `project` and `environment`, `synced.client_side_id` and \
-             `synced.integration_key` of synced segments, and `instance` or {address}"
-        ),
-        404 => format!("check `project` and `environment`, and `instance` or {address}"),
-        200..=299 => format!("something else than LaunchDarkly answers at {address}; mend it"),
-        300..=399 => format!("{address} answers with a redirect; set it to the final address"),
-        _ => format!("check {address}; if it is LaunchDarkly's, report this as a fault of ldsink"),
     }
 }

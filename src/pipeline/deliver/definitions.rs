@@ -18,8 +18,9 @@ use tokio::time::Instant;
 use super::courier::{Abandoned, Answered, Courier, Errand};
 use super::refused::Refused;
 use super::seat::Seat;
-use crate::launchdarkly::answer::{ApiError, Creation, ErrorClass, Written};
+use crate::launchdarkly::answer::{Answered as Answer, ApiError, Creation, ErrorClass, Written};
 use crate::launchdarkly::definition::{Difference, difference};
+use crate::launchdarkly::endpoint::Endpoint;
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::model::fence::Fence;
 use crate::model::intent::Slots;
@@ -170,8 +171,9 @@ impl DefinitionLanes {
     /// Reads, compares, and creates or patches once.
     async fn pass(&self, work: Work<'_>) -> Result<Pass, Abandoned> {
         let Work { metric, intent, desired, errand, .. } = work;
-        let found = match self.courier.carry(|| self.client.get(metric), errand).await? {
-            Answered::Accepted(answer) => answer.value,
+        let get = || self.client.get(metric);
+        let found = match self.courier.carry(Endpoint::MetricGet, get, errand).await? {
+            Answered::Accepted(found) => found,
             Answered::Refused(refused) => return Ok(refused_pass(refused)),
         };
         let Some(current) = found else {
@@ -196,10 +198,8 @@ impl DefinitionLanes {
             )),
             Difference::Patch(patch) => {
                 let request = || async { unless_conflict(self.client.patch(metric, &patch).await) };
-                Ok(match self.courier.carry(request, errand).await? {
-                    Answered::Accepted(Some(answer)) if answer.value == Written::Done => {
-                        Pass::Settled(None)
-                    }
+                Ok(match self.courier.carry(Endpoint::MetricUpdate, request, errand).await? {
+                    Answered::Accepted(Some(Written::Done)) => Pass::Settled(None),
                     Answered::Accepted(_) => Pass::Again,
                     // The one before may have been carried out, and what it cleared cannot be
                     // cleared twice.
@@ -216,13 +216,15 @@ impl DefinitionLanes {
     async fn archive_nothing(&self, work: Work<'_>) -> Result<Pass, Abandoned> {
         let Work { metric, errand, .. } = work;
         // Nothing else tells an unknown metric from an unknown project (P7).
-        let project = self.courier.carry(|| self.client.find_project(), errand).await?;
+        let find = || self.client.find_project();
+        let project = self.courier.carry(Endpoint::MetricList, find, errand).await?;
         if let Answered::Refused(refused) = project {
             return Ok(refused_pass(refused));
         }
         // It may have taken a person to make the project known.
-        Ok(match self.courier.carry(|| self.client.get(metric), errand).await? {
-            Answered::Accepted(answer) if answer.value.is_none() => Pass::Settled(None),
+        let get = || self.client.get(metric);
+        Ok(match self.courier.carry(Endpoint::MetricGet, get, errand).await? {
+            Answered::Accepted(found) if found.is_none() => Pass::Settled(None),
             Answered::Accepted(_) => Pass::Again,
             Answered::Refused(refused) => refused_pass(refused),
         })
@@ -233,8 +235,9 @@ impl DefinitionLanes {
         desired: &Map<String, Value>,
         errand: Errand<'_>,
     ) -> Result<Pass, Abandoned> {
-        Ok(match self.courier.carry(|| self.client.create(desired), errand).await? {
-            Answered::Accepted(answer) => match answer.value {
+        let create = || self.client.create(desired);
+        Ok(match self.courier.carry(Endpoint::MetricCreate, create, errand).await? {
+            Answered::Accepted(creation) => match creation {
                 // What a creation does not take (the maintainer) is patched by another pass.
                 Creation::Created(made) if difference(&made, desired) == Difference::Equal => {
                     Pass::Settled(Some(made))
@@ -289,10 +292,12 @@ fn refused_pass(refused: Refused) -> Pass {
 }
 
 /// A conflict is no failure of the request but an answer: what was read is stale.
-fn unless_conflict<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+fn unless_conflict<T>(answer: Result<Answer<T>, ApiError>) -> Result<Answer<Option<T>>, ApiError> {
     match answer {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.class == ErrorClass::Conflict => Ok(None),
+        Ok(Answer { value, limits, hint }) => Ok(Answer { value: Some(value), limits, hint }),
+        Err(error) if error.class == ErrorClass::Conflict => {
+            Ok(Answer { value: None, limits: *error.limits, hint: error.hint })
+        }
         Err(error) => Err(error),
     }
 }

@@ -11,6 +11,7 @@ use super::courier::{Abandoned, Answered, Courier, Errand};
 use super::patience::Patience;
 use super::refused::Refused;
 use super::seat::Seat;
+use crate::launchdarkly::endpoint::Endpoint;
 use crate::launchdarkly::events::EventsClient;
 use crate::model::batch::{EventBatch, Split};
 use crate::model::fence::Fence;
@@ -130,7 +131,7 @@ impl EventLane {
         let body = self.client.body(batch.to_json());
         let request = || self.client.import(&body, payload_id, clock::now_ms);
         let errand = Errand { fences: std::slice::from_ref(&batch.fence), patience };
-        self.courier.carry(request, errand).await
+        self.courier.carry(Endpoint::MetricImport, request, errand).await
     }
 
     /// Dead-letters every record of a batch. Gives them, each by itself.

@@ -1,8 +1,7 @@
 //! Reads what a target has in LaunchDarkly, at start, from time to time, and when somebody doubts.
 //!
-//! Nobody waits for it and nothing depends on it: what cannot be read is unknown. Its requests count
-//! against the quota of all requests to the target, a hint of the server's holds them back, and a
-//! reading that took long is not repeated soon.
+//! Nobody waits for it and nothing depends on it: what cannot be read is unknown. Its requests share
+//! the budget of all requests to the target, and a reading that took long is not repeated soon.
 //!
 //! # Invariants
 //! - V7: at most one request is under way, and two readings lie at least `checks.reread` and ten times
@@ -18,7 +17,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::pacing::Pacing;
 use crate::launchdarkly::answer::{Answered, ApiError, ErrorClass};
+use crate::launchdarkly::endpoint::Endpoint;
 use crate::launchdarkly::facts::metric_facts;
 use crate::launchdarkly::metrics::MetricsClient;
 use crate::launchdarkly::rest::RestClient;
@@ -26,8 +27,7 @@ use crate::launchdarkly::segments::SegmentsClient;
 use crate::launchdarkly::settings::{ClientError, TargetSettings};
 use crate::model::knowledge::{Knowledge, MetricsByEventKey, Question, SegmentFacts, Wanted};
 use crate::pipeline::settings::{CheckSettings, DeliverySettings};
-use crate::resilience::gate::Gate;
-use crate::resilience::quota::RequestQuota;
+use crate::resilience::fair::LaneNumber;
 use crate::resilience::retry::RetryPauses;
 use crate::telemetry::clock;
 use crate::telemetry::metrics::Metrics;
@@ -47,8 +47,8 @@ pub struct KnowledgeReader {
     segments: SegmentsClient,
     wanted: Wanted,
     settings: CheckSettings,
-    quota: RequestQuota,
-    gate: Gate,
+    pacing: Arc<Pacing>,
+    lane: LaneNumber,
     telemetry: Metrics,
     pauses: RetryPauses,
     tell: watch::Sender<Arc<Knowledge>>,
@@ -86,7 +86,7 @@ impl KnowledgeReader {
         wanted: Wanted,
         settings: CheckSettings,
         delivery: &DeliverySettings,
-        quota: RequestQuota,
+        pacing: Arc<Pacing>,
         telemetry: Metrics,
     ) -> Result<(Self, KnowledgeLink), ClientError> {
         let timeout = delivery.request_timeout.min(TIMEOUT);
@@ -100,8 +100,8 @@ impl KnowledgeReader {
             segments: SegmentsClient::new(rest),
             wanted,
             settings,
-            quota,
-            gate: Gate::new(delivery.probe_interval),
+            lane: pacing.lane(1),
+            pacing,
             telemetry,
             pauses: RetryPauses::new(settings.reread, settings.interval.max(settings.reread)),
             tell,
@@ -189,7 +189,7 @@ impl KnowledgeReader {
     async fn read_metrics(&self) -> Result<MetricsByEventKey, ApiError> {
         let (mut all, mut next) = (Vec::new(), Some(0));
         while let Some(offset) = next {
-            let page = self.ask(|| self.metrics.list(offset)).await?;
+            let page = self.ask(Endpoint::MetricList, || self.metrics.list(offset)).await?;
             all.extend(page.items.iter().filter_map(metric_facts));
             next = page.next;
         }
@@ -202,11 +202,11 @@ impl KnowledgeReader {
     ) -> Result<Vec<(String, Option<SegmentFacts>)>, ApiError> {
         let mut segments = Vec::with_capacity(keys.len());
         for key in keys {
-            let view = self.ask(|| self.segments.get(key)).await?;
+            let view = self.ask(Endpoint::SegmentGet, || self.segments.get(key)).await?;
             segments.push((key.clone(), view.map(|view| view.kind.into())));
         }
         if segments.iter().any(|(_, found)| found.is_none()) {
-            self.ask(|| self.segments.find_environment()).await?;
+            self.ask(Endpoint::SegmentList, || self.segments.find_environment()).await?;
         }
         Ok(segments)
     }
@@ -221,21 +221,17 @@ impl KnowledgeReader {
     }
 
     /// Makes a request once.
-    async fn ask<T, F, R>(&self, request: F) -> Result<T, ApiError>
+    async fn ask<T, F, R>(&self, endpoint: Endpoint, request: F) -> Result<T, ApiError>
     where
         F: Fn() -> R + Sync,
         R: Future<Output = Result<Answered<T>, ApiError>> + Send,
         T: Send,
     {
-        let pass = self.gate.pass().await;
-        self.quota.admit().await;
+        let permit = self.pacing.admit(self.lane, endpoint).await;
         let started = Instant::now();
         let answer = request().await;
         self.count(&answer, started.elapsed());
-        if let Err(ApiError { class: ErrorClass::Throttled, hint: Some(hint), .. }) = &answer {
-            self.gate.hold(*hint);
-        }
-        drop(pass);
+        self.pacing.answered(permit, &answer);
         answer.map(|answer| answer.value)
     }
 

@@ -15,7 +15,7 @@
 //! that it knows the project and the environment, by a creation or by a list.
 //!
 //! [`knowledge`] reads what LaunchDarkly has, for the checks.
-//! [`courier`] gets one request through and keeps the lane's state; [`events`], [`segments`] and
+//! [`pacing`] lets requests go, [`courier`] gets one request through and keeps the lane's state; [`events`], [`segments`] and
 //! [`definitions`] know what to ask for and what to do with a refusal, [`refused`] how it is told.
 //!
 //! # Invariants
@@ -30,8 +30,11 @@ pub mod definitions;
 pub mod events;
 mod guarded;
 pub mod knowledge;
+mod mending;
 pub mod ordered;
+pub mod pacing;
 mod patience;
 pub mod refused;
+mod remedy;
 mod seat;
 pub mod segments;

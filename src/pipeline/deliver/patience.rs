@@ -29,8 +29,13 @@ impl Patience {
     }
 
     pub(super) fn is_over(&self, gate: &Gate) -> bool {
+        self.left(gate).is_some_and(|left| left.is_zero())
+    }
+
+    /// `None` is for ever.
+    pub(super) fn left(&self, gate: &Gate) -> Option<Duration> {
         let halted = gate.halted_for().saturating_sub(self.halted_before);
-        self.lasts.is_some_and(|lasts| self.began.elapsed().saturating_sub(halted) >= lasts)
+        Some(self.lasts?.saturating_sub(self.began.elapsed().saturating_sub(halted)))
     }
 }
 
@@ -45,10 +50,14 @@ mod tests {
 
     use super::super::courier::{Answered, Courier, Errand, LaneReports};
     use super::super::events::OPERATION;
+    use super::super::pacing::Paces;
     use crate::config::Config;
-    use crate::launchdarkly::answer::{ApiError, ErrorClass};
+    use crate::launchdarkly::answer::{Answered as Answer, ApiError, ErrorClass};
+    use crate::launchdarkly::endpoint::Endpoint;
+    use crate::launchdarkly::hints::RateLimits;
+    use crate::model::batch::TargetId;
     use crate::pipeline::guard::Guard;
-    use crate::resilience::quota::RequestQuota;
+    use crate::pipeline::settings::DeliverySettings;
     use crate::telemetry::health::Health;
     use crate::telemetry::metrics::Metrics;
 
@@ -67,28 +76,31 @@ delivery: { probe_interval: 15s }
     /// Makes a request that is answered like this, one after the other, then accepted. Gives whether it
     /// was, and how often it was made.
     async fn carry(answers: &[ErrorClass]) -> (bool, u32) {
-        let pipeline = Config::parse(CONFIG, "test.yaml", &|_| None).unwrap().pipeline;
+        let Config { pipeline, targets, .. } =
+            Config::parse(CONFIG, "test.yaml", &|_| None).unwrap();
         let (health, metrics) = (Arc::<Health>::default(), Metrics::new().unwrap());
-        let (settlements, _settlements) = channel();
-        let (dead_letters, _letters) = unbounded_channel();
+        let (settlements, dead_letters) = (channel().0, unbounded_channel().0);
+        let paces = Paces::new(&targets, &pipeline.delivery, &metrics, &health);
         let guard = Arc::new(Guard::new(&pipeline, Arc::clone(&health), metrics.clone()));
         let reports = LaneReports { settlements, dead_letters, guard, health, metrics };
-        let retry_for = pipeline.retry_for(crate::model::batch::TargetId(0), OPERATION);
-        let mut settings = pipeline.delivery;
-        settings.retry_for = retry_for;
-        let quota = RequestQuota::new(None);
-        let abandoned = CancellationToken::new();
+        let retry_for = pipeline.retry_for(TargetId(0), OPERATION);
+        let settings = DeliverySettings { retry_for, ..pipeline.delivery };
+        let (pacing, abandoned) = (Arc::clone(&paces.events[0]), CancellationToken::new());
         let courier =
-            Courier::new("production".to_owned(), OPERATION, settings, quota, reports, abandoned);
+            Courier::new("production".to_owned(), OPERATION, settings, pacing, reports, abandoned);
         let made = AtomicU32::new(0);
         let request = || {
             let nth = made.fetch_add(1, Ordering::SeqCst);
             let class = answers.get(usize::try_from(nth).unwrap()).copied();
-            async move { class.map_or(Ok(()), |class| Err(error(class))) }
+            async move { class.map_or_else(|| Ok(success()), |class| Err(error(class))) }
         };
         let errand = Errand { fences: &[], patience: courier.patience() };
-        let answered = courier.carry(request, errand).await.unwrap();
+        let answered = courier.carry(Endpoint::MetricImport, request, errand).await.unwrap();
         (matches!(answered, Answered::Accepted(())), made.into_inner())
+    }
+
+    fn success() -> Answer<()> {
+        Answer { value: (), limits: RateLimits::default(), hint: None }
     }
 
     fn error(class: ErrorClass) -> ApiError {

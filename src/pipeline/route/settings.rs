@@ -33,6 +33,8 @@ pub struct RouteSettings {
     /// How long its operations are worth trying while LaunchDarkly does not answer; `None` is for
     /// ever. 1 s to 30 days. No part of the mapping.
     pub retry_for: Option<Duration>,
+    /// Its share of requests when they wait for each other, 1 to 100. No part of the mapping.
+    pub priority: u32,
     pub operation: OperationSettings,
 }
 

@@ -21,6 +21,7 @@ use super::courier::{Abandoned, Answered, Courier};
 use super::refused::Refused;
 use super::seat::Seat;
 use crate::launchdarkly::answer::{Creation, Written};
+use crate::launchdarkly::endpoint::Endpoint;
 use crate::launchdarkly::members::MemberChanges;
 use crate::launchdarkly::segments::{MemberWrite, SegmentKind as Found, SegmentsClient};
 use crate::model::intent::{Intent, Slots};
@@ -88,16 +89,17 @@ impl SegmentLanes {
             }
             let open = work.open.len();
             let Some(write) = work.writes.pop() else { break };
-            let answer = self.courier.carry(|| self.client.write(&write), work.errand()).await?;
+            let send = || self.client.write(&write);
+            let answer = self.courier.carry(write.endpoint(), send, work.errand()).await?;
             match answer {
-                Answered::Accepted(answer) if answer.value == Written::Done => {
+                Answered::Accepted(Written::Done) => {
                     work.absences = None;
                     self.courier.heal(&work.fault_name());
                     let before = work.accepted.len();
                     work.accept(&write);
                     self.courier.note_passed(work.accepted.iter().skip(before));
                 }
-                Answered::Accepted(_absent) => self.make(work, write).await?,
+                Answered::Accepted(Written::Absent) => self.make(work, write).await?,
                 Answered::Refused(refused) if refused.gave_up => {
                     self.refuse(work, &write, &refused);
                 }
@@ -199,9 +201,10 @@ impl SegmentLanes {
     async fn create(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
         let batch = &work.batch;
         let Some(spec) = creation_of(batch) else { return self.miss(work).await };
-        Ok(match self.courier.carry(|| self.client.create(&spec), work.errand()).await? {
-            Answered::Accepted(answer) => {
-                if matches!(answer.value, Creation::Created(_)) {
+        let create = || self.client.create(&spec);
+        Ok(match self.courier.carry(Endpoint::SegmentCreate, create, work.errand()).await? {
+            Answered::Accepted(creation) => {
+                if matches!(creation, Creation::Created(_)) {
                     tracing::info!(segment = &*batch.segment, "segment created");
                 }
                 None
@@ -216,14 +219,15 @@ impl SegmentLanes {
     /// Makes sure that the segment is not there. Gives that as a reason if so.
     async fn miss(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
         // Nothing else tells an unknown segment from an unknown environment (P7).
-        let home = self.courier.carry(|| self.client.find_environment(), work.errand()).await?;
+        let find = || self.client.find_environment();
+        let home = self.courier.carry(Endpoint::SegmentList, find, work.errand()).await?;
         if let Answered::Refused(refused) = home {
             return Ok(Some(refused));
         }
         // It may have taken a person to make the environment known.
-        let key = &work.batch.segment;
-        Ok(match self.courier.carry(|| self.client.get(key), work.errand()).await? {
-            Answered::Accepted(answer) => answer.value.is_none().then(|| {
+        let get = || self.client.get(&work.batch.segment);
+        Ok(match self.courier.carry(Endpoint::SegmentGet, get, work.errand()).await? {
+            Answered::Accepted(found) => found.is_none().then(|| {
                 let detail = "does not exist".to_owned();
                 Refused { status: Some(404), detail, attempts: 1, gave_up: false }
             }),
@@ -236,11 +240,11 @@ impl SegmentLanes {
         if is_synced(batch) {
             return Ok(Obstacle::None);
         }
-        let found =
-            match self.courier.carry(|| self.client.get(&batch.segment), work.errand()).await? {
-                Answered::Accepted(answer) => answer.value,
-                Answered::Refused(_) => return Ok(Obstacle::None),
-            };
+        let get = || self.client.get(&batch.segment);
+        let found = match self.courier.carry(Endpoint::SegmentGet, get, work.errand()).await? {
+            Answered::Accepted(found) => found,
+            Answered::Refused(_) => return Ok(Obstacle::None),
+        };
         let Some(view) = found else { return Ok(Obstacle::Missing) };
         Ok(match (&batch.shape.kind, view.kind) {
             (SegmentKind::Big, Found::Big { context_kind })

@@ -51,6 +51,7 @@ fn route(event: MetricEventSettings, when: Option<&str>) -> RouteSettings {
     RouteSettings {
         checks: CheckPolicy::Warn,
         retry_for: None,
+        priority: 1,
         name: "checkout".to_owned(),
         topics: vec![TopicSelector::parse("t").unwrap()],
         reading: Reading { format: Format::Json, before: BeforePolicy::Auto },

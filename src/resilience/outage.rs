@@ -1,0 +1,337 @@
+//! Keeps a server that is down from being hammered, and one that comes back from being overrun.
+//!
+//! After some failures in a row one request at a time goes out as a probe, with growing pauses. After
+//! the first one that is answered, one more may be under way with every further answer, until as many
+//! are as ever.
+//!
+//! # Invariants
+//! - U1: while it lasts, at most one probe is under way, and none starts before the pause is over.
+//! - U2: a pause is never shorter than the server's hint.
+//! - U3: failures in a row during the recovery begin it anew, with a longer pause; a single one, which
+//!   may be about its own request, slows it down.
+//! - U4: what was under way when it began neither ends nor prolongs a pause by failing, but for its hint.
+//!
+//! Not here: who is told (`deliver`), limits (`budget`).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::after;
+use super::retry::RetryPauses;
+use super::window::Leave;
+
+/// Failures in a row during a recovery after which it begins anew.
+const RELAPSE: u32 = 2;
+
+/// When to believe in an outage, and how to ask whether it is over.
+#[derive(Debug, Clone, Copy)]
+pub struct OutageSettings {
+    /// Failures in a row that are no everyday noise any more.
+    pub failures: u32,
+    /// Between probes: the first pause and the longest, before jitter.
+    pub pause: Duration,
+    pub longest_pause: Duration,
+}
+
+/// What is known about a server.
+#[derive(Debug)]
+pub struct Outage {
+    settings: OutageSettings,
+    pauses: RetryPauses,
+    state: State,
+    /// Of the state: what was sent under another one is told apart by it.
+    generation: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Up { failures: u32 },
+    Down { next_probe: Instant, probing: bool },
+    Recovering { allowed: u32, under_way: u32, failures: u32 },
+}
+
+/// The state as a metric shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    Up,
+    Recovering,
+    Down,
+}
+
+/// A request that was let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    generation: u64,
+}
+
+/// What an answer says about the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    Works,
+    /// It does not, with its hint.
+    Fails(Option<Duration>),
+    /// There is no answer, and nobody waits for one any more.
+    Unknown,
+}
+
+/// Something to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Began,
+    /// The first answer.
+    Answers,
+    /// After an answer, a failure again.
+    Relapsed,
+    Ended,
+}
+
+impl Outage {
+    pub fn new(settings: OutageSettings) -> Self {
+        Self { settings, pauses: pauses(settings), state: State::Up { failures: 0 }, generation: 0 }
+    }
+
+    pub fn condition(&self) -> Condition {
+        match self.state {
+            State::Up { .. } => Condition::Up,
+            State::Recovering { .. } => Condition::Recovering,
+            State::Down { .. } => Condition::Down,
+        }
+    }
+
+    /// Whether a request may be sent.
+    pub fn leave(&self, now: Instant) -> Leave {
+        match self.state {
+            State::Down { probing: true, .. } => Leave::AfterAnAnswer,
+            State::Down { next_probe, .. } if next_probe > now => Leave::At(next_probe),
+            State::Recovering { allowed, under_way, .. } if under_way >= allowed => {
+                Leave::AfterAnAnswer
+            }
+            State::Up { .. } | State::Down { .. } | State::Recovering { .. } => Leave::Now,
+        }
+    }
+
+    /// Notes that a request is sent.
+    pub fn enter(&mut self) -> Entry {
+        match &mut self.state {
+            State::Up { .. } => {}
+            State::Down { probing, .. } => *probing = true,
+            State::Recovering { under_way, .. } => *under_way += 1,
+        }
+        Entry { generation: self.generation }
+    }
+
+    /// Takes in what became of a request. `full` is how many may be under way when all is well.
+    pub fn answered(&mut self, entry: Entry, sign: Sign, full: u32, now: Instant) -> Option<Turn> {
+        let own = entry.generation == self.generation;
+        match (sign, self.state) {
+            (Sign::Works, State::Up { .. }) => {
+                self.state = State::Up { failures: 0 };
+                None
+            }
+            (Sign::Works, State::Down { .. }) => {
+                self.change(State::Recovering { allowed: 2, under_way: 0, failures: 0 });
+                Some(Turn::Answers)
+            }
+            (Sign::Works, State::Recovering { allowed, under_way, .. }) => {
+                let under_way = under_way.saturating_sub(u32::from(own));
+                self.state = State::Recovering { allowed: allowed + 1, under_way, failures: 0 };
+                // When nobody else is sending, there is no stampede to fear. What was sent before the
+                // outage is no sign of that.
+                (allowed >= full || (own && under_way == 0)).then(|| self.end())
+            }
+            (Sign::Fails(hint), State::Up { failures }) => {
+                let failures = failures + 1;
+                self.state = State::Up { failures };
+                (failures >= self.settings.failures).then(|| {
+                    self.pauses = pauses(self.settings);
+                    self.go_down(hint, now);
+                    Turn::Began
+                })
+            }
+            (Sign::Fails(hint), State::Recovering { failures, .. })
+                if own && failures + 1 >= RELAPSE =>
+            {
+                self.go_down(hint, now);
+                Some(Turn::Relapsed)
+            }
+            (Sign::Fails(_), State::Recovering { allowed, under_way, failures }) if own => {
+                let (allowed, under_way) = ((allowed / 2).max(1), under_way.saturating_sub(1));
+                self.state = State::Recovering { allowed, under_way, failures: failures + 1 };
+                None
+            }
+            (Sign::Fails(hint), State::Down { .. }) if own => {
+                self.go_down(hint, now);
+                None
+            }
+            (Sign::Fails(hint), State::Down { next_probe, probing }) => {
+                let next_probe = next_probe.max(after(now, hint.unwrap_or_default()));
+                self.state = State::Down { next_probe, probing };
+                None
+            }
+            (Sign::Unknown, State::Down { next_probe, .. }) if own => {
+                self.state = State::Down { next_probe, probing: false };
+                None
+            }
+            (Sign::Unknown, State::Recovering { allowed, under_way, failures }) if own => {
+                let under_way = under_way.saturating_sub(1);
+                self.state = State::Recovering { allowed, under_way, failures };
+                None
+            }
+            (Sign::Unknown | Sign::Fails(_), _) => None,
+        }
+    }
+
+    fn end(&mut self) -> Turn {
+        self.change(State::Up { failures: 0 });
+        Turn::Ended
+    }
+
+    fn go_down(&mut self, hint: Option<Duration>, now: Instant) {
+        let next_probe = after(now, self.pauses.next(hint));
+        self.change(State::Down { next_probe, probing: false });
+    }
+
+    fn change(&mut self, state: State) {
+        self.state = state;
+        self.generation += 1;
+    }
+}
+
+fn pauses(settings: OutageSettings) -> RetryPauses {
+    RetryPauses::new(settings.pause, settings.longest_pause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: OutageSettings = OutageSettings {
+        failures: 3,
+        pause: Duration::from_secs(1),
+        longest_pause: Duration::from_secs(60),
+    };
+    const FULL: u32 = 6;
+    const FAILS: Sign = Sign::Fails(None);
+
+    /// Three failures, and the request that was sent with them and has no answer yet.
+    fn down() -> (Outage, Entry) {
+        let mut outage = Outage::new(SETTINGS);
+        let now = Instant::now();
+        let entries = [0; 4].map(|_| outage.enter());
+        assert_eq!(outage.answered(entries[0], FAILS, FULL, now), None);
+        assert_eq!(outage.answered(entries[1], FAILS, FULL, now), None);
+        assert_eq!(outage.answered(entries[2], FAILS, FULL, now), Some(Turn::Began));
+        (outage, entries[3])
+    }
+
+    fn next_probe(outage: &Outage) -> Instant {
+        let Leave::At(at) = outage.leave(Instant::now()) else { panic!("{outage:?}") };
+        at
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_in_between_is_no_outage() {
+        let mut outage = Outage::new(SETTINGS);
+        for _ in 0..10 {
+            for sign in [FAILS, FAILS, Sign::Works] {
+                let entry = outage.enter();
+                assert_eq!(outage.answered(entry, sign, FULL, Instant::now()), None);
+            }
+        }
+        assert_eq!(outage.condition(), Condition::Up);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_probe_at_a_time_with_growing_pauses_u1() {
+        let (mut outage, late) = down();
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            let now = Instant::now();
+            let at = next_probe(&outage);
+            pauses.push(at - now);
+            tokio::time::advance(at - now).await;
+            assert_eq!(outage.leave(at), Leave::Now);
+            let probe = outage.enter();
+            assert_eq!(outage.leave(at), Leave::AfterAnAnswer, "U1");
+            assert_eq!(outage.answered(probe, FAILS, FULL, at), None);
+        }
+        assert!(pauses[0] >= Duration::from_millis(500), "{pauses:?}");
+        assert!(pauses[11] >= Duration::from_secs(30), "{pauses:?}");
+        let before = next_probe(&outage);
+        outage.answered(late, FAILS, FULL, Instant::now());
+        assert_eq!(next_probe(&outage), before, "U4");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hints_prolong_every_pause_u2() {
+        let hour = Duration::from_secs(3_600);
+        let (mut outage, late) = down();
+        let now = Instant::now();
+        outage.answered(late, Sign::Fails(Some(hour)), FULL, now);
+        assert!(next_probe(&outage) >= now + hour);
+        tokio::time::advance(hour).await;
+        let probe = outage.enter();
+        let now = Instant::now();
+        outage.answered(probe, Sign::Fails(Some(hour)), FULL, now);
+        assert!(next_probe(&outage) >= now + hour);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_recovery_is_gradual_and_starts_again_after_a_failure_u3() {
+        let (mut outage, _) = down();
+        let now = next_probe(&outage);
+        let probe = outage.enter();
+        assert_eq!(outage.answered(probe, Sign::Works, FULL, now), Some(Turn::Answers));
+        assert_eq!(outage.condition(), Condition::Recovering);
+        let entries = [outage.enter(), outage.enter()];
+        assert_eq!(outage.leave(now), Leave::AfterAnAnswer, "two, and no more");
+        assert_eq!(outage.answered(entries[0], Sign::Works, FULL, now), None);
+        assert_eq!(outage.answered(entries[1], FAILS, FULL, now), None);
+        assert_eq!(outage.condition(), Condition::Recovering, "it may be that request's fault");
+        let only = outage.enter();
+        assert_eq!(outage.leave(now), Leave::AfterAnAnswer, "but slowly");
+        assert_eq!(outage.answered(only, FAILS, FULL, now), Some(Turn::Relapsed));
+        assert_eq!(outage.condition(), Condition::Down, "U3");
+
+        let probe = outage.enter();
+        outage.answered(probe, Sign::Works, FULL, now);
+        let mut most = 0;
+        let mut under_way = Vec::new();
+        for _ in 0..20 {
+            while outage.condition() == Condition::Recovering && outage.leave(now) == Leave::Now {
+                under_way.push(outage.enter());
+            }
+            most = most.max(under_way.len());
+            if under_way.is_empty() {
+                break;
+            }
+            if outage.answered(under_way.remove(0), Sign::Works, FULL, now).is_some() {
+                assert_eq!(outage.condition(), Condition::Up);
+                return;
+            }
+        }
+        panic!("{most} were under way, and it never ended: {outage:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_from_before_does_not_end_a_recovery() {
+        let (mut outage, late) = down();
+        let now = next_probe(&outage);
+        let probe = outage.enter();
+        assert_eq!(outage.answered(probe, Sign::Works, FULL, now), Some(Turn::Answers));
+        assert_eq!(outage.answered(late, Sign::Works, FULL, now), None);
+        assert_eq!(outage.condition(), Condition::Recovering, "nobody was let through yet");
+        let only = outage.enter();
+        assert_eq!(outage.answered(only, Sign::Works, FULL, now), Some(Turn::Ended));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_was_given_up_leaves_room_for_another() {
+        let (mut outage, _) = down();
+        let now = next_probe(&outage);
+        let probe = outage.enter();
+        outage.answered(probe, Sign::Unknown, FULL, now);
+        assert_eq!(outage.leave(now), Leave::Now);
+    }
+}
