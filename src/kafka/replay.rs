@@ -171,7 +171,7 @@ impl Replay {
         let sent = records.iter().map(|record| async {
             let written = self.producer.send(message_of(record), STEP).await;
             written.map(|delivery| delivery.offset).map_err(|(error, _)| {
-                if is_fenced(&error) {
+                if is_fenced(&error) || self.is_fenced() {
                     ReplayError::Superseded
                 } else {
                     ReplayError::Record(record.partition.clone(), error)
@@ -179,6 +179,13 @@ impl Replay {
             })
         });
         Handle::current().block_on(join_all(sent)).into_iter().collect()
+    }
+
+    /// Whether somebody else has begun, as far as the client knows. Records that wait are told only
+    /// that they were taken out of its queue then.
+    fn is_fenced(&self) -> bool {
+        let fatal = self.producer.client().fatal_error();
+        fatal.is_some_and(|(code, _)| is_fencing(code))
     }
 
     /// Keeps the list inside, so that it is gone before the consumer is.
@@ -222,12 +229,14 @@ fn failed(error: KafkaError) -> ReplayError {
 
 /// Somebody else has begun with the same transactional ID.
 fn is_fenced(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(is_fencing)
+}
+
+fn is_fencing(code: RDKafkaErrorCode) -> bool {
     matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::Fenced
-                | RDKafkaErrorCode::ProducerFenced
-                | RDKafkaErrorCode::InvalidProducerEpoch
-        )
+        code,
+        RDKafkaErrorCode::Fenced
+            | RDKafkaErrorCode::ProducerFenced
+            | RDKafkaErrorCode::InvalidProducerEpoch
     )
 }
