@@ -26,11 +26,14 @@ use crate::launchdarkly::answer::{ApiError, ErrorClass};
 use crate::model::fence::Fence;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::{Settlement, Slot};
+use crate::model::record::Partition;
 use crate::pipeline::guard::Guard;
 use crate::pipeline::settings::DeliverySettings;
 use crate::resilience::gate::Gate;
 use crate::resilience::quota::RequestQuota;
 use crate::resilience::retry::RetryPauses;
+use crate::telemetry::board::{Board, RequestView};
+use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -49,6 +52,7 @@ pub struct LaneReports {
     pub guard: Arc<Guard>,
     pub health: Arc<Health>,
     pub metrics: Metrics,
+    pub board: Board,
 }
 
 /// Carries the requests of one operation to one target.
@@ -73,6 +77,17 @@ pub struct Courier {
 pub(super) struct Errand<'f> {
     pub(super) fences: &'f [Fence],
     pub(super) patience: Patience,
+    pub(super) burden: Burden<'f>,
+}
+
+/// What an errand is about, for people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Burden<'f> {
+    /// The segment or the metric.
+    pub(super) lane: Option<&'f str>,
+    /// The oldest record.
+    pub(super) oldest: Option<(&'f Partition, i64)>,
+    pub(super) records: usize,
 }
 
 /// Nobody waits for the answer any more.
@@ -119,6 +134,7 @@ impl Courier {
         T: Send,
     {
         let mut pauses = RetryPauses::new(self.settings.retry_initial, self.settings.retry_max);
+        let ticket = self.reports.board.begin(self.request_view(errand.burden));
         let mut attempts = 0;
         loop {
             let answer = tokio::select! {
@@ -132,6 +148,8 @@ impl Courier {
                 Ok(accepted) => return Ok(Answered::Accepted(accepted)),
                 Err(error) => error,
             };
+            let status = error.status.map_or(String::new(), |status| format!("{status} "));
+            ticket.failed(&format!("{status}{error}"));
             let pause = match error.class {
                 ErrorClass::Refused => {
                     return Ok(Answered::Refused(Refused::of(error, attempts)));
@@ -152,6 +170,24 @@ impl Courier {
             let labels = [self.target.as_str(), self.operation, error.class.as_str()];
             self.reports.metrics.retries.with_label_values(&labels).inc();
             self.pause(pause, errand.fences).await?;
+        }
+    }
+
+    fn request_view(&self, burden: Burden<'_>) -> RequestView {
+        let Burden { lane, oldest, records } = burden;
+        let place = oldest.map(|(partition, _)| partition);
+        let lane = lane.map(str::to_owned).or_else(|| place.map(Partition::to_string));
+        RequestView {
+            target: self.target.clone(),
+            operation: self.operation,
+            lane: lane.unwrap_or_default(),
+            topic: place.map_or(String::new(), |partition| partition.topic.to_string()),
+            partition: place.map_or(-1, |partition| partition.number),
+            oldest_offset: oldest.map_or(-1, |(_, offset)| offset),
+            records,
+            since_ms: clock::now_ms(),
+            attempts: 0,
+            last_error: None,
         }
     }
 

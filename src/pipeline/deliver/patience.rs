@@ -43,7 +43,7 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
     use tokio_util::sync::CancellationToken;
 
-    use super::super::courier::{Answered, Courier, Errand, LaneReports};
+    use super::super::courier::{Answered, Burden, Courier, Errand, LaneReports};
     use super::super::events::OPERATION;
     use crate::config::Config;
     use crate::launchdarkly::answer::{ApiError, ErrorClass};
@@ -72,7 +72,8 @@ delivery: { probe_interval: 15s }
         let (settlements, _settlements) = channel();
         let (dead_letters, _letters) = unbounded_channel();
         let guard = Arc::new(Guard::new(&pipeline, Arc::clone(&health), metrics.clone()));
-        let reports = LaneReports { settlements, dead_letters, guard, health, metrics };
+        let board = crate::telemetry::board::Board::default();
+        let reports = LaneReports { settlements, dead_letters, guard, health, metrics, board };
         let retry_for = pipeline.retry_for(crate::model::batch::TargetId(0), OPERATION);
         let mut settings = pipeline.delivery;
         settings.retry_for = retry_for;
@@ -86,7 +87,8 @@ delivery: { probe_interval: 15s }
             let class = answers.get(usize::try_from(nth).unwrap()).copied();
             async move { class.map_or(Ok(()), |class| Err(error(class))) }
         };
-        let errand = Errand { fences: &[], patience: courier.patience() };
+        let burden = Burden { lane: None, oldest: None, records: 0 };
+        let errand = Errand { fences: &[], patience: courier.patience(), burden };
         let answered = courier.carry(request, errand).await.unwrap();
         (matches!(answered, Answered::Accepted(())), made.into_inner())
     }

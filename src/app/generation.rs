@@ -1,0 +1,265 @@
+//! Builds everything between Kafka and LaunchDarkly from a configuration: once at the start, and once
+//! more for each changed configuration that succeeds it.
+//!
+//! ```text
+//! Generation: path ─▶ lanes ─▶ LaunchDarkly
+//!              ▲ │        │
+//!              │ └──▶ dead letters ─▶ Kafka
+//!              └── settlements ┘
+//! ```
+//!
+//! What lives longer is shared: tasks, metrics, the board, and the pace of each target.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::AppError;
+use crate::config::Config;
+use crate::launchdarkly::events::{BodyCompression, EventsClient};
+use crate::launchdarkly::metrics::MetricsClient;
+use crate::launchdarkly::rest::RestClient;
+use crate::launchdarkly::segments::SegmentsClient;
+use crate::launchdarkly::settings::{TargetSettings, projects};
+use crate::launchdarkly::token::LiveToken;
+use crate::model::batch::TargetId;
+use crate::model::outcome::DeadLetter;
+use crate::model::progress::Settlement;
+use crate::pipeline::dead_letter::{DeadLetterReports, DeadLetters};
+use crate::pipeline::deliver::courier::{Courier, LaneReports};
+use crate::pipeline::deliver::definitions::{self, DefinitionLanes};
+use crate::pipeline::deliver::events::{self, EventLane};
+use crate::pipeline::deliver::knowledge::KnowledgeReader;
+use crate::pipeline::deliver::ordered::OrderedLanes;
+use crate::pipeline::deliver::segments::{self, SegmentLanes};
+use crate::pipeline::guard::Guard;
+use crate::pipeline::path::{KnowledgeLinks, Outlets, Path, wanted};
+use crate::pipeline::route::Router;
+use crate::pipeline::settings::{DeliverySettings, PipelineSettings};
+use crate::pipeline::source::Reports;
+use crate::pipeline::succession::{Generation, Life};
+use crate::resilience::quota::RequestQuota;
+use crate::runtime::tasks::TaskSet;
+use crate::telemetry::board::{Board, Configuration, RouteView};
+use crate::telemetry::clock;
+
+/// How long the first records wait for the checks to have read LaunchDarkly. When it takes longer, or
+/// fails, they go without.
+const FIRST_READING: Duration = Duration::from_secs(10);
+
+/// Makes generations, and keeps what they share.
+pub(super) struct Builder {
+    pub(super) reports: Reports,
+    pub(super) board: Board,
+    pub(super) tasks: TaskSet,
+    /// Cancelled when nobody waits for settlements any more.
+    pub(super) abandoned: CancellationToken,
+    /// By target: its limit and its pace.
+    pub(super) quotas: HashMap<String, (Option<NonZeroU32>, RequestQuota)>,
+    /// The number of the next generation.
+    pub(super) next: u64,
+}
+
+/// A generation with what the outside keeps of it.
+pub(super) struct Built {
+    pub(super) generation: Generation,
+    /// By the target's name.
+    pub(super) tokens: Vec<(String, LiveToken)>,
+}
+
+/// A generation while it is built.
+struct Site<'b> {
+    builder: &'b Builder,
+    config: &'b Config,
+    life: Life,
+    quotas: Vec<RequestQuota>,
+    tokens: Vec<(String, LiveToken)>,
+}
+
+impl Builder {
+    /// Builds the next generation. Nothing of it is in force before a source has it; when it is
+    /// dropped its tasks end.
+    pub(super) async fn build(&mut self, config: &Config) -> Result<Built, AppError> {
+        let number = self.next;
+        let quotas = config.targets.iter().map(|target| self.quota(config, target)).collect();
+        let life = Life {
+            ended: self.abandoned.child_token(),
+            health: Arc::new(self.reports.health.scoped(number)),
+        };
+        let mut site = Site { builder: self, config, life, quotas, tokens: Vec::new() };
+        let (settle, settlements) = channel();
+        let (dead_letters, incoming) = mpsc::unbounded_channel();
+        site.start_dead_letters(settle.clone(), incoming)?;
+        let (health, metrics) = (Arc::clone(&site.life.health), self.reports.metrics.clone());
+        let guard = Arc::new(Guard::new(&config.pipeline, health, metrics.clone()));
+        let outlets = site.start_lanes(&settle, &dead_letters, &guard)?;
+        let links = site.start_checks()?;
+        first_reading(&links).await;
+        let Site { life, tokens, .. } = site;
+        let path = Path::new(config.pipeline.clone(), outlets, settlements, guard, &metrics)
+            .in_generation(number, self.board.clone())
+            .with_checks(links, projects(&config.targets), &metrics);
+        self.next = number + 1;
+        Ok(Built { generation: Generation { number, path, life }, tokens })
+    }
+
+    /// One quota per target: its operations share the account's limits. It is the same as before where
+    /// the limit is.
+    fn quota(&mut self, config: &Config, target: &TargetSettings) -> RequestQuota {
+        let limit = config.pipeline.delivery.requests_per_second;
+        match self.quotas.get(&target.name) {
+            Some((known, quota)) if *known == limit => quota.clone(),
+            _ => {
+                let quota = RequestQuota::new(limit);
+                self.quotas.insert(target.name.clone(), (limit, quota.clone()));
+                quota
+            }
+        }
+    }
+}
+
+impl Site<'_> {
+    fn start_dead_letters(
+        &self,
+        settlements: Sender<Settlement>,
+        incoming: mpsc::UnboundedReceiver<DeadLetter>,
+    ) -> Result<(), AppError> {
+        let Builder { reports, board, tasks, .. } = self.builder;
+        let reports = DeadLetterReports {
+            settlements,
+            health: Arc::clone(&self.life.health),
+            metrics: reports.metrics.clone(),
+            board: board.clone(),
+        };
+        let PipelineSettings { routes, dead_letter, .. } = &self.config.pipeline;
+        let (topic, router) = (dead_letter.topic.clone(), Router::new(routes));
+        let mapping = move |topic: &str| router.topic(topic).map(|routes| routes.mapping());
+        let ended = self.life.ended.clone();
+        let stage = DeadLetters::new(&self.config.kafka, topic, Box::new(mapping), reports, ended)?;
+        tasks.spawn("dead_letters", Arc::new(stage).run(incoming, tasks.clone()));
+        Ok(())
+    }
+
+    fn start_lanes(
+        &mut self,
+        settlements: &Sender<Settlement>,
+        dead_letters: &mpsc::UnboundedSender<DeadLetter>,
+        guard: &Arc<Guard>,
+    ) -> Result<Outlets, AppError> {
+        let delivery = &self.config.pipeline.delivery;
+        let compression = if delivery.gzip { BodyCompression::Gzip } else { BodyCompression::None };
+        let Builder { reports, board, tasks, .. } = self.builder;
+        let reports = LaneReports {
+            settlements: settlements.clone(),
+            dead_letters: dead_letters.clone(),
+            guard: Arc::clone(guard),
+            health: Arc::clone(&self.life.health),
+            metrics: reports.metrics.clone(),
+            board: board.clone(),
+        };
+        let mut outlets =
+            Outlets { events: Vec::new(), keyed: Vec::new(), dead_letters: dead_letters.clone() };
+        for (id, (target, quota)) in self.config.targets.iter().zip(&self.quotas).enumerate() {
+            let courier = |operation| {
+                let retry_for = self.config.pipeline.retry_for(TargetId(id), operation);
+                Courier::new(
+                    target.name.clone(),
+                    operation,
+                    DeliverySettings { retry_for, ..delivery.clone() },
+                    quota.clone(),
+                    reports.clone(),
+                    self.life.ended.clone(),
+                )
+            };
+            let client = EventsClient::new(target, compression, delivery.request_timeout)?;
+            self.tokens.push((target.name.clone(), client.token()));
+            let lane = Arc::new(EventLane::new(client, courier(events::OPERATION)));
+            let (send, batches) = mpsc::unbounded_channel();
+            tasks.spawn("event_lane", lane.run(batches, tasks.clone()));
+            outlets.events.push(send);
+
+            let rest = RestClient::new(target, delivery.request_timeout, clock::now_ms)?;
+            self.tokens.push((target.name.clone(), rest.token()));
+            let lanes = Arc::new(OrderedLanes {
+                segments: SegmentLanes::new(
+                    SegmentsClient::new(rest.clone()),
+                    courier(segments::OPERATION),
+                ),
+                definitions: DefinitionLanes::new(
+                    MetricsClient::new(rest),
+                    courier(definitions::OPERATION),
+                ),
+            });
+            let (send, batches) = mpsc::unbounded_channel();
+            tasks.spawn("ordered_lanes", lanes.run(batches, tasks.clone()));
+            outlets.keyed.push(send);
+        }
+        Ok(outlets)
+    }
+
+    /// Begins to read what the targets have, where routes want it checked.
+    fn start_checks(&mut self) -> Result<KnowledgeLinks, AppError> {
+        let pipeline = &self.config.pipeline;
+        if !pipeline.checks.enabled {
+            return Ok(Vec::new());
+        }
+        let wanted = wanted(&pipeline.routes, self.config.targets.len());
+        let mut links = KnowledgeLinks::new();
+        for ((target, quota), wanted) in self.config.targets.iter().zip(&self.quotas).zip(wanted) {
+            let Some(wanted) = wanted else {
+                links.push(None);
+                continue;
+            };
+            let (reader, link) = KnowledgeReader::new(
+                target,
+                wanted,
+                pipeline.checks,
+                &pipeline.delivery,
+                quota.clone(),
+                self.builder.reports.metrics.clone(),
+            )?;
+            self.tokens.push((target.name.clone(), link.token));
+            self.builder.tasks.spawn("checks", reader.run(self.life.ended.clone()));
+            links.push(Some((link.knowledge, link.questions)));
+        }
+        Ok(links)
+    }
+}
+
+/// What is in force, for the board.
+pub(super) fn configuration(
+    config: &Config,
+    generation: u64,
+    file: Option<String>,
+) -> Configuration {
+    let name = |target: TargetId| config.pipeline.targets.get(target.0).cloned();
+    let routes = config.pipeline.routes.iter().map(|route| RouteView {
+        name: route.name.clone(),
+        operation: route.operation.as_str(),
+        target: name(route.operation.target()).unwrap_or_default(),
+        topics: route.topics.iter().map(|topic| topic.as_str().to_owned()).collect(),
+    });
+    let (routes, effective) = (routes.collect(), config.effective.clone());
+    Configuration { generation, file, routes, effective }
+}
+
+/// Waits until every target has been read once, as far as that is possible soon.
+async fn first_reading(links: &KnowledgeLinks) {
+    let all = async {
+        for (knowledge, _) in links.iter().flatten() {
+            // An ended reader has nothing more to tell.
+            drop(knowledge.clone().wait_for(|knowledge| knowledge.edition > 0).await);
+        }
+    };
+    if tokio::time::timeout(FIRST_READING, all).await.is_err() {
+        tracing::warn!(
+            patience = ?FIRST_READING,
+            "what LaunchDarkly has is not known yet; records go without being checked until it is"
+        );
+    }
+}
