@@ -190,8 +190,14 @@ impl Running {
             let config = self.config.clone();
             let access = self.access.clone();
             let reloader = Reloader { file, config, builder, tokens, successors, access, requests };
-            let stop = shutdown.requested.clone();
-            self.tasks.spawn("reload", reloader.run(hang_ups, stop));
+            let (stop, abandoned) = (shutdown.requested.clone(), self.abandoned.clone());
+            self.tasks.spawn("reload", async move {
+                tokio::select! {
+                    // The service may end without being asked to.
+                    () = abandoned.cancelled() => {}
+                    () = reloader.run(hang_ups, stop) => {}
+                }
+            });
         }
         self.reports.health.heal(STARTING);
         self.run_source(generation, next, shutdown).await
