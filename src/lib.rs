@@ -5,7 +5,9 @@
 //! and [`pipeline::coalesce`] what needs order, [`pipeline::deliver`] sends them through
 //! [`launchdarkly`], [`pipeline::dead_letter`] keeps what
 //! is refused, [`pipeline::ack`] knows what is settled and [`pipeline::commit`] when to tell Kafka.
-//! [`pipeline::path`] is that path as code; [`app`] puts everything together. [`preview`] tells of a
+//! [`pipeline::path`] is that path as code; [`pipeline::succession`] lets the path of a changed
+//! configuration follow it; [`app`] puts everything together. [`telemetry`] tells what goes on, and
+//! its admin address takes what a person asks for. [`preview`] tells of a
 //! record what that path would make of it, without sending anything; [`dlq`] shows what was refused
 //! and sends it once more.
 //!

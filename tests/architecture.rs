@@ -106,6 +106,8 @@ const STAGES: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    // Two paths one after the other, as one intake.
+    ("succession", &["model", "pipeline::path", "pipeline::source", "telemetry"]),
 ];
 
 /// Libraries and the only places that may name them.

@@ -85,7 +85,7 @@ fn unknown_keys_are_refused_with_the_likely_one() {
     appended("bacth: {}", &["17:1: bacth: is not a known key; did you mean `batch`?"]);
     appended(
         "admin: { colour: red }",
-        &["17:10: admin.colour: is not a known key; the only one is `listen`"],
+        &["17:10: admin.colour: is not a known key; one of listen, token, token_file"],
     );
     replaced(
         "  group_id",
@@ -1070,7 +1070,8 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(shown.routes[0].checks, built_in.routes[0].checks);
     assert_eq!(shown.commit_interval, built_in.commit_interval);
     assert_eq!(shown.drain_deadline, built_in.drain_deadline);
-    assert_eq!(reference.admin, defaults.admin);
+    assert_eq!(reference.admin.listen, defaults.admin.listen);
+    assert!(reference.admin.token.is_none() && defaults.admin.token.is_none());
     assert_eq!(reference.log, defaults.log);
     assert_eq!(reference.kafka.startup_timeout, defaults.kafka.startup_timeout);
     assert_eq!(reference.kafka.properties, defaults.kafka.properties);
@@ -1161,4 +1162,47 @@ fn the_demo_file_says_what_the_demo_shows() {
     assert_eq!(config.pipeline.routes[0].name, "checkout");
     let missing = Config::parse(DEMO, "config/demo.yaml", &|_| None).unwrap_err();
     assert_eq!(missing.iter().count(), 4, "{missing}");
+}
+
+#[test]
+fn the_admin_token_is_one_and_no_short_one() {
+    let given = "admin: { token: open-sesame-open-sesame }\n";
+    let config = parse(&format!("{BASE}{given}")).unwrap();
+    let token = config.admin.token.as_ref().unwrap();
+    assert_eq!(token.expose_secret(), "open-sesame-open-sesame");
+    assert!(!format!("{config:?}").contains("open-sesame"));
+    assert_eq!(config.effective["admin.token"], "[redacted]");
+    let short = "is no token that nobody guesses";
+    for (given, wanted) in [
+        ("admin: { token: sesame }\n", short),
+        ("admin: { token: \"open sesame open sesame\" }\n", short),
+        ("admin: { token: open-sesame-open-sesame, token_file: t }\n", "stands beside token"),
+        ("admin: { token_file: nowhere }\n", "`nowhere` does not exist"),
+    ] {
+        let mistakes = parse(&format!("{BASE}{given}")).unwrap_err().to_string();
+        assert!(mistakes.contains(wanted) && !mistakes.contains("sesame"), "{mistakes}");
+    }
+}
+
+/// What is in force, defaults included, and no secret.
+#[test]
+fn the_effective_configuration_has_everything_but_secrets() {
+    let config = parse(&BASE.replace("key: checkout\n", "key: ${TEN}\n")).unwrap();
+    for (key, value) in [
+        ("kafka.bootstrap_servers", "localhost:9092"),
+        ("kafka.startup_timeout", "30s"),
+        ("targets.main.access_token", "[redacted]"),
+        ("routes[0].topics[0]", "orders"),
+        // From the environment: it may be anything.
+        ("routes[0].metric_event.key", "[redacted]"),
+        ("batch.max_bytes", "8MB"),
+        ("delivery.gzip", "true"),
+        ("dead_letter.guard.window", "1000"),
+        ("dead_letter.topic", "ldsink.dead-letters"),
+        ("admin.listen", "127.0.0.1:9464"),
+        ("log.format", "text"),
+    ] {
+        assert_eq!(config.effective.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    assert!(!format!("{:?}", config.effective).contains("api-very-secret"));
 }

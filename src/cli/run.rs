@@ -35,7 +35,7 @@ pub(super) async fn run(args: RunArgs, shutdown: Shutdown) -> Exit {
     {
         tracing::warn!(point, "this process will end at a failpoint");
     }
-    match service(config, shutdown).await {
+    match service(config, args.config, shutdown).await {
         Ok(Stopped::Clean) => {
             tracing::info!("stopped; everything taken was settled and committed");
             Exit::Success
@@ -51,9 +51,9 @@ pub(super) async fn run(args: RunArgs, shutdown: Shutdown) -> Exit {
     }
 }
 
-async fn service(config: Config, shutdown: Shutdown) -> Result<Stopped, AppError> {
+async fn service(config: Config, file: PathBuf, shutdown: Shutdown) -> Result<Stopped, AppError> {
     let kafka = compiled_in().unwrap_or_default();
-    let app = App::bind(config).await?;
+    let app = App::bind(config, Some(file)).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         kafka,

@@ -160,7 +160,8 @@ pub(super) const LIMITS: SectionKeys =
     SectionKeys { section: "limits", keys: &["in_flight_bytes", "partition_in_flight_bytes"] };
 pub(super) const CHECKS: SectionKeys =
     SectionKeys { section: "checks", keys: &["enabled", "interval", "reread"] };
-pub(super) const ADMIN: SectionKeys = SectionKeys { section: "admin", keys: &["listen"] };
+pub(super) const ADMIN: SectionKeys =
+    SectionKeys { section: "admin", keys: &["listen", "token", "token_file"] };
 pub(super) const LOG: SectionKeys = SectionKeys { section: "log", keys: &["level", "format"] };
 
 /// All sections, in the order of the reference file.

@@ -9,6 +9,7 @@
 //! Not here: what counts as a mistake (the files of the sections).
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +58,8 @@ pub(super) struct Review<'a> {
     lines: Vec<&'a str>,
     found: RefCell<Vec<Mistake>>,
     secrets: Secrets,
+    /// Every key with its value, as it can be shown.
+    effective: RefCell<BTreeMap<String, String>>,
 }
 
 /// Whether a configuration without its secrets is one.
@@ -133,7 +136,24 @@ impl<'a> Review<'a> {
             lines: text.lines().collect(),
             found: RefCell::new(Vec::new()),
             secrets,
+            effective: RefCell::default(),
         }
+    }
+
+    /// Notes a value that the file gives, as it can be shown.
+    pub(super) fn note_value(&self, key: &str, shown: String) {
+        self.effective.borrow_mut().insert(key.to_owned(), shown);
+    }
+
+    /// Notes what holds where the file gives nothing.
+    pub(super) fn note_default(&self, key: &str, value: impl fmt::Display) {
+        let mut effective = self.effective.borrow_mut();
+        effective.entry(key.to_owned()).or_insert_with(|| value.to_string());
+    }
+
+    /// Every key with its value, as it can be shown.
+    pub(super) fn effective(&self) -> BTreeMap<String, String> {
+        self.effective.borrow().clone()
     }
 
     pub(super) fn file(&self) -> &str {

@@ -29,6 +29,7 @@ mod mistakes;
 mod operation;
 mod raw;
 mod routes;
+mod secret;
 mod section;
 mod segment;
 mod service;
@@ -36,6 +37,7 @@ mod stand_in;
 mod targets;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,6 +62,8 @@ pub struct Config {
     pub pipeline: PipelineSettings,
     pub admin: AdminSettings,
     pub log: LogSettings,
+    /// Every key with its value, defaults included and secrets not shown.
+    pub effective: BTreeMap<String, String>,
 }
 
 /// Why there is no configuration.
@@ -112,6 +116,12 @@ impl Config {
         Self::read(without_mark(text), variables, review)
     }
 
+    /// Everything between Kafka and LaunchDarkly, without secrets: equal texts make equal requests and
+    /// keep equal limits.
+    pub fn path_text(&self) -> String {
+        format!("{:?}\n{:?}", self.pipeline, self.targets)
+    }
+
     fn read(text: &str, variables: Variables<'_>, review: Review<'_>) -> Result<Self, Mistakes> {
         let root = raw::read(text, Some(variables), &review);
         let config = root.map(|root| Self::check(&root, &review));
@@ -120,6 +130,7 @@ impl Config {
 
     /// Reads all sections; usable only when the review has no mistake.
     fn check(root: &raw::Value, review: &Review<'_>) -> Self {
+        raw::note_values(root, review);
         let start = At { key: String::new(), line: 1, column: 1 };
         let root = Section::open(review, Some(root), start, keys::ROOT);
         let batch = service::batch(&root);
@@ -148,6 +159,8 @@ impl Config {
             targets: targets.settings,
             admin: service::admin(&root),
             log: service::log(&root),
+            // Last: the readers above note the defaults.
+            effective: review.effective(),
         }
     }
 }

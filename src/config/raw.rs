@@ -250,7 +250,7 @@ fn in_words(kind: &VariableErrorKind) -> (String, String) {
 }
 
 fn is_secret_key(key: &str) -> bool {
-    key.ends_with(".access_token") || key.starts_with("kafka.properties.")
+    key.ends_with(".access_token") || key == "admin.token" || key.starts_with("kafka.properties.")
 }
 
 /// Catches a token that was pasted behind the wrong key.
@@ -300,9 +300,32 @@ impl Value {
     }
 }
 
+/// Notes every value below as the effective configuration shows it.
+pub(super) fn note_values(value: &Value, review: &Review<'_>) {
+    match value {
+        Value::Nothing(_) | Value::Broken(_) => {}
+        Value::Scalar(scalar) => review.note_value(&scalar.at.key, scalar.effective()),
+        Value::List(_, items) => {
+            for item in items {
+                note_values(item, review);
+            }
+        }
+        Value::Section(_, entries) => {
+            for entry in entries {
+                note_values(&entry.value, review);
+            }
+        }
+    }
+}
+
 // === impl Scalar ===
 
 impl Scalar {
+    /// The value as the effective configuration shows it.
+    fn effective(&self) -> String {
+        if self.is_secret() { "[redacted]".to_owned() } else { self.text.clone() }
+    }
+
     /// The value as a mistake may show it.
     pub(super) fn shown(&self) -> Cow<'static, str> {
         if self.is_secret() {

@@ -151,6 +151,7 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn flag(&self, name: &str, default: bool) -> bool {
+        self.review.note_default(&self.at.child(name).key, default);
         self.choice(name, &[("true", true), ("false", false)]).unwrap_or(default)
     }
 
@@ -183,6 +184,7 @@ impl<'a> Section<'a> {
         notation: &Notation,
         parse: impl Fn(&str) -> Option<T>,
     ) -> T {
+        self.review.note_default(&self.at.child(name).key, default);
         let Some(scalar) = self.text(name) else { return default };
         match parse(&scalar.text) {
             Some(value) if range.contains(&value) => value,

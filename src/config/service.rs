@@ -13,11 +13,13 @@ use tracing_subscriber::EnvFilter;
 use super::keys;
 use super::mistakes::suggestion;
 use super::raw::Scalar;
+use super::secret;
 use super::section::{Section, check_name, is_key_character};
 use crate::pipeline::settings::{
     BatchSettings, CheckSettings, CoalesceSettings, DeadLetterSettings, DeliverySettings,
     GuardSettings, LimitSettings, Unmatched,
 };
+use crate::telemetry::logging::{LEVELS, unknown_level};
 use crate::telemetry::settings::{AdminSettings, LogFormat, LogSettings};
 
 const MAX_MEMBERS: RangeInclusive<u32> = 1..=10_000;
@@ -58,10 +60,9 @@ const DRAIN_DEADLINE: RangeInclusive<Duration> =
 /// Kafka's own bound on a topic's name.
 const LONGEST_TOPIC: usize = 249;
 
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
 pub(super) fn unmatched(root: &Section<'_>) -> Unmatched {
     let options = [("ignore", Unmatched::Ignore), ("dead_letter", Unmatched::DeadLetter)];
+    root.review.note_default("unmatched", "ignore");
     root.choice("unmatched", &options).unwrap_or(Unmatched::Ignore)
 }
 
@@ -153,6 +154,7 @@ pub(super) fn dead_letter(root: &Section<'_>) -> DeadLetterSettings {
     if let Some(topic) = topic {
         check_topic(&section, topic);
     }
+    root.review.note_default("dead_letter.topic", "ldsink.dead-letters");
     DeadLetterSettings {
         topic: topic.map_or("ldsink.dead-letters", |scalar| &scalar.text).to_owned(),
         create: section.flag("create", true),
@@ -233,14 +235,16 @@ fn are_sound(root: &Section<'_>, keys: &[&str]) -> bool {
 pub(super) fn admin(root: &Section<'_>) -> AdminSettings {
     let section = root.section("admin", keys::ADMIN);
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 9464));
-    let Some(listen) = section.text("listen") else { return AdminSettings { listen: default } };
-    let address = listen.text.parse().unwrap_or_else(|_| {
-        let problem = format!("{} is not an address with a port", listen.shown());
-        let remedy = "write numbers, like 127.0.0.1:9464 or 0.0.0.0:9464";
-        section.review.mistake(&listen.at, problem, remedy);
-        default
+    let listen = section.text("listen").map_or(default, |listen| {
+        listen.text.parse().unwrap_or_else(|_| {
+            let problem = format!("{} is not an address with a port", listen.shown());
+            let remedy = "write numbers, like 127.0.0.1:9464 or 0.0.0.0:9464";
+            section.review.mistake(&listen.at, problem, remedy);
+            default
+        })
     });
-    AdminSettings { listen: address }
+    root.review.note_default("admin.listen", default);
+    AdminSettings { listen, token: secret::optional(&section, "token", "token_file") }
 }
 
 pub(super) fn log(root: &Section<'_>) -> LogSettings {
@@ -249,6 +253,8 @@ pub(super) fn log(root: &Section<'_>) -> LogSettings {
     if let Some(level) = level {
         check_filter(&section, level);
     }
+    root.review.note_default("log.level", "info");
+    root.review.note_default("log.format", "text");
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     LogSettings {
         filter: level.map_or("info", |scalar| &scalar.text).to_owned(),
@@ -256,13 +262,8 @@ pub(super) fn log(root: &Section<'_>) -> LogSettings {
     }
 }
 
-/// The filter's own parser takes any bare word for a module's name, so `inof` would silence
-/// everything else: a bare word must be a level.
 fn check_filter(section: &Section<'_>, level: &Scalar) {
-    let is_bare = |part: &&str| !part.is_empty() && !part.contains(['=', '[', ':']);
-    let mut bare = level.text.split(',').map(str::trim).filter(is_bare);
-    let unknown = bare.find(|word| !LEVELS.contains(&word.to_lowercase().as_str()));
-    if let Some(word) = unknown {
+    if let Some(word) = unknown_level(&level.text) {
         let remedy = if level.is_secret() {
             format!("one of {}", LEVELS.join(", "))
         } else {

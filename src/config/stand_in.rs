@@ -7,6 +7,7 @@
 /// Values of these keys may be any name.
 const NAMES: &[&str] = &[
     "access_token",
+    "token",
     "project",
     "environment",
     "company",

@@ -5,22 +5,17 @@
 //!
 //! Not here: whether a token is accepted (LaunchDarkly says so).
 
-use std::fs;
-use std::io;
-use std::path::Path;
-
 use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::keys;
-use super::mistakes::{At, Review, Secrets};
+use super::mistakes::{At, Review};
 use super::raw::{Entry, Scalar};
+use super::secret;
 use super::section::{Section, check_name, entries, is_key_character};
 use crate::launchdarkly::settings::{Instance, TargetSettings};
 
 const COMPANY: &str = "ldsink";
-/// The token where none is needed.
-const STAND_IN: &str = "[token]";
 
 /// The targets with those whose description has mistakes, so that a route that names one of these
 /// is not blamed for it.
@@ -180,28 +175,8 @@ fn access_token(section: &Section<'_>) -> Option<SecretString> {
         }
         (None, Some(_)) => {
             let file = section.text("access_token_file")?;
-            let token = token_of_file(section.review, file)?;
+            let token = secret::of_file(section.review, file)?;
             checked_token(section.review, &file.at, &token)
-        }
-    }
-}
-
-/// Reads a token from a file that editors and secret stores may have ended with a line break.
-fn token_of_file(review: &Review<'_>, file: &Scalar) -> Option<String> {
-    let path = review.directory().join(Path::new(&file.text));
-    match fs::read_to_string(path) {
-        Ok(token) => Some(token.trim_end_matches(['\n', '\r']).to_owned()),
-        Err(_) if review.secrets() == Secrets::Optional => Some(STAND_IN.to_owned()),
-        Err(error) => {
-            // The kind only: the error's own text may repeat a path that is not to be shown.
-            let why = if error.kind() == io::ErrorKind::NotFound {
-                "does not exist".to_owned()
-            } else {
-                format!("cannot be read: {}", error.kind())
-            };
-            let remedy = "a relative path starts from the directory of this file";
-            review.mistake(&file.at, format!("{} {why}", file.shown()), remedy);
-            None
         }
     }
 }

@@ -139,13 +139,13 @@ fn result_of(
 
 async fn bind(mut config: Config, port: AdminPort) -> Result<App, AppError> {
     if port == AdminPort::Usual {
-        match App::bind(config.clone()).await {
+        match App::bind(config.clone(), None).await {
             Err(AppError::Admin(error)) => tracing::debug!(%error, "taking a free port instead"),
             bound => return bound,
         }
     }
     config.admin.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    App::bind(config).await
+    App::bind(config, None).await
 }
 
 #[cfg(test)]

@@ -13,13 +13,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use reqwest::{RequestBuilder, Url};
-use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::answer::{Answered, ApiError, ErrorClass};
 use super::settings::{ClientError, TargetSettings};
+use super::token::{LiveToken, Signature};
 use super::view::RequestView;
 use super::{hints, http};
+use crate::model::trace::{TRACEPARENT, Trace};
 
 /// The version of the event format we write.
 const EVENT_SCHEMA: &str = "4";
@@ -29,8 +30,7 @@ const EVENT_SCHEMA: &str = "4";
 pub struct EventsClient {
     http: reqwest::Client,
     url: Url,
-    token: SecretString,
-    authorization: HeaderValue,
+    token: LiveToken,
     user_agent: HeaderValue,
     compression: BodyCompression,
 }
@@ -49,6 +49,8 @@ pub enum BodyCompression {
 pub struct EventsBody {
     bytes: Bytes,
     compression: BodyCompression,
+    /// The trace that its records are of.
+    trace: Option<HeaderValue>,
 }
 
 // === impl EventsClient ===
@@ -67,11 +69,15 @@ impl EventsClient {
                 target: target.name.clone(),
                 field: "events_url",
             })?,
-            token: target.access_token.clone(),
-            authorization: http::authorization(target)?,
+            token: LiveToken::of(target)?,
             user_agent: http::header(target, "company", &agent)?,
             compression,
         })
+    }
+
+    /// The token that its requests are signed with.
+    pub fn token(&self) -> LiveToken {
+        self.token.clone()
     }
 
     /// Makes a JSON array of events into a body. Compressing takes about a millisecond per
@@ -81,7 +87,7 @@ impl EventsClient {
             BodyCompression::None => json,
             BodyCompression::Gzip => gzip(&json),
         };
-        EventsBody { bytes, compression: self.compression }
+        EventsBody { bytes, compression: self.compression, trace: None }
     }
 
     /// Sends a batch once. `now_ms` gives the Unix time in milliseconds when the answer is there.
@@ -95,7 +101,12 @@ impl EventsClient {
         payload_id: Uuid,
         now_ms: impl Fn() -> i64,
     ) -> Result<Answered<()>, ApiError> {
-        let request = self.request(body.bytes.clone(), body.compression, payload_id);
+        let signature = self.token.current();
+        let request = self.request(body.bytes.clone(), body.compression, payload_id, &signature);
+        let request = match &body.trace {
+            Some(trace) => request.header(TRACEPARENT, trace.clone()),
+            None => request,
+        };
         let answer = request.send().await.map_err(|e| http::network(&e))?;
         let status = answer.status();
         let now_ms = now_ms();
@@ -112,13 +123,14 @@ impl EventsClient {
             code: None,
             hint,
             limits: Box::new(limits),
-            detail: http::excerpt(answer, &self.token).await,
+            detail: http::excerpt(answer, &signature.token).await,
         })
     }
 
     /// Shows the request for a JSON array of events, its body as it is before compression.
     pub fn describe(&self, json: Bytes, payload_id: Uuid) -> Result<RequestView, ApiError> {
-        let request = self.request(json, self.compression, payload_id).build();
+        let signature = self.token.current();
+        let request = self.request(json, self.compression, payload_id, &signature).build();
         request.map(|request| RequestView::of(&request)).map_err(|e| http::network(&e))
     }
 
@@ -127,11 +139,12 @@ impl EventsClient {
         bytes: Bytes,
         compression: BodyCompression,
         payload_id: Uuid,
+        signature: &Signature,
     ) -> RequestBuilder {
         let request = self
             .http
             .post(self.url.clone())
-            .header(AUTHORIZATION, self.authorization.clone())
+            .header(AUTHORIZATION, signature.authorization.clone())
             .header(USER_AGENT, self.user_agent.clone())
             .header(CONTENT_TYPE, "application/json")
             .header("X-LaunchDarkly-Event-Schema", EVENT_SCHEMA)
@@ -141,6 +154,18 @@ impl EventsClient {
             BodyCompression::Gzip => request.header(CONTENT_ENCODING, "gzip"),
         };
         request.body(bytes)
+    }
+}
+
+// === impl EventsBody ===
+
+impl EventsBody {
+    /// Carries the trace of its records on.
+    #[must_use]
+    pub fn of_trace(mut self, trace: &Trace) -> Self {
+        // Its characters are digits and dashes.
+        self.trace = trace.parent().and_then(|it| HeaderValue::from_bytes(it.as_bytes()).ok());
+        self
     }
 }
 
@@ -160,6 +185,8 @@ fn gzip(json: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+
+    use secrecy::SecretString;
 
     use super::*;
 

@@ -25,4 +25,5 @@ pub mod settings;
 pub mod synced;
 #[cfg(test)]
 mod tests;
+pub mod token;
 pub mod view;

@@ -13,7 +13,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, RequestBuilder, Response, Url};
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,6 +20,7 @@ use serde_json::Value;
 use super::answer::{Answered, ApiError, ErrorClass};
 use super::hints::RateLimits;
 use super::settings::{ClientError, TargetSettings};
+use super::token::{LiveToken, Signature};
 use super::view::RequestView;
 use super::{hints, http};
 
@@ -46,8 +46,7 @@ pub(super) const SEMANTIC_PATCH: &str = "application/json; domain-model=launchda
 pub struct RestClient {
     http: reqwest::Client,
     base: Url,
-    token: SecretString,
-    authorization: HeaderValue,
+    token: LiveToken,
     user_agent: HeaderValue,
     project: String,
     environment: String,
@@ -98,13 +97,17 @@ impl RestClient {
         Ok(Self {
             http: http::client(timeout)?,
             base,
-            token: target.access_token.clone(),
-            authorization: http::authorization(target)?,
+            token: LiveToken::of(target)?,
             user_agent: HeaderValue::from_static(agent),
             project: target.project.clone(),
             environment: target.environment.clone(),
             now_ms,
         })
+    }
+
+    /// The token that its requests are signed with.
+    pub fn token(&self) -> LiveToken {
+        self.token.clone()
     }
 
     pub(super) fn project(&self) -> &str {
@@ -121,10 +124,11 @@ impl RestClient {
     /// When the answer is not 2xx, or is no answer of an API. After [`ErrorClass::Network`] the
     /// request may have been carried out.
     pub(super) async fn send(&self, request: &Request) -> Result<Answer, ApiError> {
-        let prepared = self.prepare(request)?;
+        let signature = self.token.current();
+        let prepared = self.prepare(request, &signature)?;
         let mut answer = prepared.send().await.map_err(|e| http::network(&e))?;
         if !answer.status().is_success() {
-            return Err(self.refusal(answer).await);
+            return Err(self.refusal(answer, &signature).await);
         }
         let now_ms = (self.now_ms)();
         let (status, limits) =
@@ -153,15 +157,19 @@ impl RestClient {
     /// # Errors
     /// When a key in it cannot be addressed.
     pub(super) fn describe(&self, request: &Request) -> Result<RequestView, ApiError> {
-        let prepared = self.prepare(request)?.build();
+        let prepared = self.prepare(request, &self.token.current())?.build();
         prepared.map(|prepared| RequestView::of(&prepared)).map_err(|e| http::network(&e))
     }
 
-    fn prepare(&self, request: &Request) -> Result<RequestBuilder, ApiError> {
+    fn prepare(
+        &self,
+        request: &Request,
+        signature: &Signature,
+    ) -> Result<RequestBuilder, ApiError> {
         let prepared = self
             .http
             .request(request.method.clone(), self.address(request)?)
-            .header(AUTHORIZATION, self.authorization.clone())
+            .header(AUTHORIZATION, signature.authorization.clone())
             .header(USER_AGENT, self.user_agent.clone())
             .header("LD-API-Version", API_VERSION);
         Ok(match &request.body {
@@ -185,7 +193,7 @@ impl RestClient {
         Ok(url)
     }
 
-    async fn refusal(&self, mut answer: Response) -> ApiError {
+    async fn refusal(&self, mut answer: Response, signature: &Signature) -> ApiError {
         let status = answer.status().as_u16();
         let now_ms = (self.now_ms)();
         let hint = hints::pause(answer.headers(), now_ms);
@@ -195,7 +203,7 @@ impl RestClient {
             tracing::debug!(status, error = %error, "a refusal broke off");
         }
         let (code, detail) = told(&body);
-        let mut detail = http::shown(&detail, &self.token);
+        let mut detail = http::shown(&detail, &signature.token);
         if status == 403 && detail.to_ascii_lowercase().contains("approval is required") {
             detail.push_str(APPROVAL_REMEDY);
         }

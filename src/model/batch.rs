@@ -15,6 +15,7 @@ use super::fence::Fence;
 use super::progress::Epoch;
 use super::record::Partition;
 use super::routes::RouteSet;
+use super::trace::Trace;
 
 /// The namespace of payload IDs. Changing it makes a repeat after an upgrade count twice.
 const PAYLOAD_ID_NAMESPACE: Uuid = Uuid::from_u128(0x5f0b_3ed8_66c1_4d5c_9a6e_1d0f_7a3c_21b4);
@@ -62,6 +63,7 @@ pub struct EventBatch {
     pub body: Bytes,
     /// Offset of `body` within the body that the marks were made for.
     pub base: usize,
+    pub trace: Trace,
 }
 
 // === impl EventBatch ===
@@ -185,6 +187,7 @@ mod tests {
             marks,
             body: Bytes::from(body),
             base: 0,
+            trace: Trace::default(),
         }
     }
 

@@ -25,3 +25,4 @@ pub mod progress;
 pub mod record;
 pub mod routes;
 pub mod topic;
+pub mod trace;

@@ -17,6 +17,9 @@ pub struct NextOffset(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch(pub u64);
 
+/// Assignments that one generation of the configuration can count.
+const GENERATION_SHIFT: u32 = 40;
+
 /// One obligation of one record: what a settlement refers to.
 #[derive(Debug, Clone)]
 pub struct Slot {
@@ -75,6 +78,20 @@ pub struct Committed {
     pub next: Option<NextOffset>,
     /// What an earlier owner wrote beside it; not necessarily an `ldsink`.
     pub journal: String,
+}
+
+// === impl Epoch ===
+
+impl Epoch {
+    /// Before the first assignment of a generation of the configuration: no two generations share an
+    /// epoch.
+    pub fn before(generation: u64) -> Self {
+        Self(generation << GENERATION_SHIFT)
+    }
+
+    pub fn generation(self) -> u64 {
+        self.0 >> GENERATION_SHIFT
+    }
 }
 
 // === impl CommitEntry ===

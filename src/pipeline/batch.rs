@@ -22,6 +22,7 @@ use crate::model::fence::Fence;
 use crate::model::progress::Epoch;
 use crate::model::record::{Partition, Record};
 use crate::model::routes::RouteSet;
+use crate::model::trace::{Trace, TraceParent};
 
 /// Events that are not cut yet.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct OpenBatch {
     opened: Option<Instant>,
     /// Set while a batch that was cut before is collected again: its last offset.
     held: Option<i64>,
+    /// Of which trace what is sealed is.
+    trace: Trace,
 }
 
 /// Bytes for the closing bracket of the JSON array; the opening one replaces the first comma.
@@ -62,6 +65,7 @@ impl OpenBatch {
             unsealed_routes: RouteSet::NONE,
             opened: None,
             held: None,
+            trace: Trace::default(),
         }
     }
 
@@ -127,6 +131,7 @@ impl OpenBatch {
         let (offset, time_ms) = (record.offset, record.timestamp_ms);
         self.marks.push(Mark { offset, end: self.body.len(), events, routes, time_ms });
         self.opened.get_or_insert(now);
+        self.trace = self.trace.with(TraceParent::find(record.headers));
         cut
     }
 
@@ -175,6 +180,7 @@ impl OpenBatch {
             fingerprint: self.fingerprint,
             marks: std::mem::take(&mut self.marks),
             body: Bytes::from(std::mem::take(&mut self.body)),
+            trace: std::mem::take(&mut self.trace),
         })
     }
 }
@@ -186,6 +192,7 @@ pub struct Cut {
     fingerprint: MappingFingerprint,
     marks: Vec<Mark>,
     body: Bytes,
+    trace: Trace,
 }
 
 impl Cut {
@@ -199,6 +206,7 @@ impl Cut {
             marks: self.marks,
             body: self.body,
             base: 0,
+            trace: self.trace,
         }
     }
 }
@@ -249,6 +257,32 @@ mod tests {
         assert_eq!((cut.first_offset(), cut.last_offset(), cut.oldest_ms()), (1, 2, Some(998)));
         assert_eq!(open.deadline(), None);
         assert!(open.cut().is_none());
+    }
+
+    #[test]
+    fn a_batch_is_of_its_own_records_trace() {
+        struct Traced(&'static str);
+        impl crate::model::record::Headers for Traced {
+            fn count(&self) -> usize {
+                1
+            }
+            fn at(&self, _: usize) -> Option<(&str, Option<&[u8]>)> {
+                Some(("traceparent", Some(self.0.as_bytes())))
+            }
+        }
+        let one = Traced("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let other = Traced("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+        let now = Instant::now();
+        let mut open = open(2, 100);
+        let mut batches = Vec::new();
+        for (offset, of) in [(1, &one), (2, &one), (3, &other), (4, &one)] {
+            open.body().extend_from_slice(b",1");
+            open.count_event(0);
+            batches.extend(open.seal(&Record { headers: of, ..record(offset) }, now).map(batch));
+        }
+        batches.extend(open.cut().map(batch));
+        let parents: Vec<_> = batches.iter().map(|it| it.trace.parent().is_some()).collect();
+        assert_eq!(parents, [true, false], "the second one is of two traces");
     }
 
     proptest! {

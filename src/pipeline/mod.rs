@@ -15,6 +15,7 @@
 //! | [`journal`] | edges of batches | what the next owner must cut again | the same, pure |
 //! | [`commit`] | watermarks and journals | commits that are due | the same, pure |
 //!
+//! [`succession`] lets the path of a changed configuration follow that of the one before.
 //! [`path`] joins the pure stages on the consumer thread. What crosses to the async side is a full
 //! batch, never a record.
 
@@ -32,5 +33,6 @@ pub mod path;
 pub mod route;
 pub mod settings;
 pub mod source;
+pub mod succession;
 #[cfg(test)]
 mod tests;

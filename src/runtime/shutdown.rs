@@ -47,3 +47,28 @@ impl StopSignals {
         }
     }
 }
+
+/// SIGHUP, which asks to read the configuration again. From then on it no longer ends the process.
+#[derive(Debug)]
+pub struct HangUps(Signal);
+
+impl HangUps {
+    /// Installs the handler; must be called within a runtime.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn install() -> std::io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one; for ever where none can be heard.
+    pub async fn next(from: &mut Option<Self>) {
+        let heard = match from {
+            Some(Self(signal)) => signal.recv().await,
+            None => None,
+        };
+        if heard.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

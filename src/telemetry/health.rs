@@ -4,8 +4,8 @@
 //! is nothing to read and when LaunchDarkly is down. Ready means that records flow, or would.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -29,11 +29,20 @@ const WATCH_STEPS: u32 = 60;
 /// What the parts report and the admin address shows.
 #[derive(Debug, Default)]
 pub struct Health {
+    shared: Arc<Shared>,
+    /// Tells the reports of one generation of the configuration from those of another.
+    scope: u64,
+    /// Nothing more is to be heard of this scope.
+    retired: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
     heartbeat_ms: AtomicI64,
     /// When the consumer thread last turned after a standstill.
     resumed_ms: AtomicI64,
-    /// Reasons not to be ready, by the part that gives them.
-    faults: Mutex<BTreeMap<String, String>>,
+    /// Reasons not to be ready, by the part that gives them and its scope.
+    faults: Mutex<BTreeMap<(String, u64), String>>,
 }
 
 /// An answer of `/live` or `/ready`.
@@ -45,15 +54,32 @@ pub struct HealthReport {
 }
 
 impl Health {
+    /// The same, for reports that end together.
+    #[must_use]
+    pub fn scoped(&self, scope: u64) -> Self {
+        Self { shared: Arc::clone(&self.shared), scope, retired: AtomicBool::new(false) }
+    }
+
+    /// Forgets what this scope has reported, and hears nothing more of it.
+    pub fn retire(&self) {
+        let mut faults = self.faults();
+        self.retired.store(true, Ordering::SeqCst);
+        faults.retain(|(_, scope), _| *scope != self.scope);
+    }
+
+    fn faults(&self) -> MutexGuard<'_, BTreeMap<(String, u64), String>> {
+        self.shared.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Reports that the consumer thread has turned once more.
     pub fn beat(&self) {
         self.beat_at(clock::now_ms());
     }
 
     fn beat_at(&self, now_ms: i64) {
-        let before = self.heartbeat_ms.swap(now_ms, Ordering::SeqCst);
+        let before = self.shared.heartbeat_ms.swap(now_ms, Ordering::SeqCst);
         if before > 0 && now_ms - before > STANDSTILL_MS {
-            self.resumed_ms.store(now_ms, Ordering::SeqCst);
+            self.shared.resumed_ms.store(now_ms, Ordering::SeqCst);
         }
     }
 
@@ -69,20 +95,20 @@ impl Health {
             at > 0 && now_ms - at <= limit
         };
         // Before the first turn there is nothing to take over.
-        let turned = self.heartbeat_ms.load(Ordering::SeqCst) > 0;
+        let turned = self.shared.heartbeat_ms.load(Ordering::SeqCst) > 0;
         turned
-            && (!within(&self.heartbeat_ms, STANDSTILL_MS)
-                || within(&self.resumed_ms, REORIENTATION_MS))
+            && (!within(&self.shared.heartbeat_ms, STANDSTILL_MS)
+                || within(&self.shared.resumed_ms, REORIENTATION_MS))
     }
 
     /// Waits until the consumer thread has not turned for a minute, and gives how long that is. The time
     /// of a suspended machine does not count: nobody looked meanwhile.
     pub async fn stuck(&self) -> Duration {
-        let mut last = self.heartbeat_ms.load(Ordering::SeqCst);
+        let mut last = self.shared.heartbeat_ms.load(Ordering::SeqCst);
         let mut looks = 0;
         while looks < WATCH_STEPS {
             tokio::time::sleep(WATCH_STEP).await;
-            let now = self.heartbeat_ms.load(Ordering::SeqCst);
+            let now = self.shared.heartbeat_ms.load(Ordering::SeqCst);
             looks = if now == last { looks + 1 } else { 0 };
             last = now;
         }
@@ -91,17 +117,20 @@ impl Health {
 
     /// Reports that a part cannot do its work. Gives whether that is news.
     pub fn fault(&self, part: &str, reason: impl Into<String>) -> bool {
-        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.insert(part.to_owned(), reason.into()).is_none()
+        let mut faults = self.faults();
+        if self.retired.load(Ordering::SeqCst) {
+            return false;
+        }
+        faults.insert((part.to_owned(), self.scope), reason.into()).is_none()
     }
 
     /// Reports that a part works. Gives whether it did not before.
     pub fn heal(&self, part: &str) -> bool {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).remove(part).is_some()
+        self.faults().remove(&(part.to_owned(), self.scope)).is_some()
     }
 
     pub fn live(&self) -> HealthReport {
-        let age = clock::now_ms() - self.heartbeat_ms.load(Ordering::Relaxed);
+        let age = clock::now_ms() - self.shared.heartbeat_ms.load(Ordering::Relaxed);
         let mut reasons = BTreeMap::new();
         if age > HEARTBEAT_LIMIT_MS {
             reasons.insert("consumer".to_owned(), format!("no turn for {} s", age / 1_000));
@@ -110,7 +139,10 @@ impl Health {
     }
 
     pub fn ready(&self) -> HealthReport {
-        let mut reasons = self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // The newest scope comes last, and is the one that counts.
+        let faults = self.faults().clone();
+        let mut reasons: BTreeMap<_, _> =
+            faults.into_iter().map(|((part, _), reason)| (part, reason)).collect();
         reasons.extend(self.live().reasons);
         HealthReport { ok: reasons.is_empty(), reasons }
     }
@@ -173,6 +205,20 @@ mod tests {
         assert!(health.live().ok);
         assert!(health.heal("target production"));
         assert!(!health.heal("target production"));
+        assert!(health.ready().ok);
+    }
+
+    #[test]
+    fn what_a_scope_reported_ends_with_it() {
+        let health = Health::default();
+        health.beat();
+        let (old, new) = (health.scoped(1), health.scoped(2));
+        assert!(old.fault("target production", "401") && new.fault("target production", "403"));
+        assert_eq!(health.ready().reasons["target production"], "403");
+        old.retire();
+        assert!(!old.fault("target production", "401 again"), "nothing more is heard of it");
+        assert_eq!(health.ready().reasons["target production"], "403");
+        assert!(new.heal("target production"));
         assert!(health.ready().ok);
     }
 }

@@ -2,10 +2,14 @@
 
 use std::net::SocketAddr;
 
-/// The admin HTTP listener: `/metrics`, `/live`, `/ready`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use secrecy::SecretString;
+
+/// The admin HTTP listener: the status page, `/metrics`, `/live`, `/ready` and the rest.
+#[derive(Debug, Clone)]
 pub struct AdminSettings {
     pub listen: SocketAddr,
+    /// Needed for whatever changes something.
+    pub token: Option<SecretString>,
 }
 
 /// What is logged, and how.

@@ -26,6 +26,7 @@ use ldsink::pipeline::path::{Outlets, Path};
 use ldsink::pipeline::settings::CoalesceSettings;
 use ldsink::pipeline::source::Intake;
 use ldsink::runtime::tasks::TaskSet;
+use ldsink::telemetry::board::Board;
 use ldsink::telemetry::clock;
 use ldsink::telemetry::health::Health;
 use ldsink::telemetry::metrics::Metrics;
@@ -109,6 +110,7 @@ impl<'h> Rig<'h> {
             guard: Arc::clone(&guard),
             health: Arc::clone(&health),
             metrics: metrics.clone(),
+            board: Board::default(),
         };
         let (target, delivery) = (&config.targets[0], &config.pipeline.delivery);
         let paces = Paces::new(&config.targets, delivery, &metrics, &health);

@@ -21,6 +21,7 @@ mod p2_offsets;
 mod p2_rebalance;
 mod p2_topics;
 mod p3_crashes;
+mod p3_reload;
 mod p3_replays;
 mod p4_order;
 mod p5_bounded_memory;

@@ -8,6 +8,7 @@
 
 #![allow(dead_code, unused_imports, reason = "every test binary uses its own part of this")]
 
+pub(crate) mod browser;
 pub(crate) mod debezium;
 pub(crate) mod kafka;
 pub(crate) mod launchdarkly;

@@ -18,7 +18,7 @@ use super::wait::eventually;
 pub(crate) struct Service {
     child: Child,
     log: watch::Receiver<Vec<String>>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// How a process ended and what it said.
@@ -102,7 +102,19 @@ impl Service {
     }
 
     pub(crate) fn start_with(config: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_beside(config, environment, &[])
+    }
+
+    /// With files beside the configuration, by name.
+    pub(crate) fn start_beside(
+        config: &str,
+        environment: &[(&str, &str)],
+        files: &[(&str, &str)],
+    ) -> Self {
         let directory = TempDir::new().unwrap();
+        for (name, text) in files {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
         let file: PathBuf = directory.path().join("ldsink.yaml");
         std::fs::write(&file, config).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_ldsink"))
@@ -116,7 +128,22 @@ impl Service {
             .spawn()
             .unwrap();
         let log = follow(child.stderr.take().unwrap());
-        Self { child, log, _directory: directory }
+        Self { child, log, directory }
+    }
+
+    /// Writes a file beside the configuration.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.path().join(name), text).unwrap();
+    }
+
+    /// Puts another configuration in the place of the one it was started with.
+    pub(crate) fn rewrite(&self, config: &str) {
+        self.write("ldsink.yaml", config);
+    }
+
+    /// Asks it by signal to read the configuration again.
+    pub(crate) async fn hang_up(&self) {
+        self.signal("-HUP").await;
     }
 
     pub(crate) fn log(&self) -> String {
@@ -149,6 +176,28 @@ impl Service {
     pub(crate) async fn ask(&self, path: &str) -> (u16, String) {
         let answer = reqwest::get(format!("{}{path}", self.admin().await)).await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Status and body of a request that changes something.
+    pub(crate) async fn tell(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        (token, body): (Option<&str>, &str),
+    ) -> (u16, String) {
+        let url = format!("{}{path}", self.admin().await);
+        let request = reqwest::Client::new().request(method, url).body(body.to_owned());
+        let request = match token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Asks it to read the configuration again, and gives what it says.
+    pub(crate) async fn reload(&self) -> (u16, String) {
+        self.tell(reqwest::Method::POST, "/reload", (None, "")).await
     }
 
     /// The sum of a metric over the series whose labels contain all of these.

@@ -1,5 +1,6 @@
 //! The REST clients against a server that gives prepared answers and keeps what it was asked.
 
+mod events;
 mod metrics;
 mod rest;
 mod segments;

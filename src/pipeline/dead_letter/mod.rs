@@ -26,17 +26,19 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use self::fetch::{FetchError, Fetcher};
 use self::letter::{Circumstances, Letter};
 use crate::kafka::connection::{CreateError, KafkaLog, client_config, create};
 use crate::kafka::settings::KafkaSettings;
-use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
+use crate::model::outcome::{DeadLetter, DeadLetterOrigin, Refusal, RefusalReason};
 use crate::model::progress::{Settlement, Slot};
 use crate::model::record::OwnedRecord;
 use crate::model::routes::TopicMapping;
 use crate::runtime::failpoint::{self, Failpoint};
 use crate::runtime::tasks::TaskSet;
+use crate::telemetry::board::{Board, LetterView};
 use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -45,6 +47,8 @@ use crate::telemetry::metrics::Metrics;
 const CONCURRENCY: usize = 256;
 /// Between attempts while the topic cannot be written.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The namespace of hashed keys.
+const KEY_NAMESPACE: Uuid = Uuid::from_u128(0x3c0d_7a11_90b4_4e2f_a6d5_0c2b_8e9f_71a3);
 /// The part's name in `/ready`.
 const HEALTH_PART: &str = "dead_letter";
 
@@ -57,6 +61,7 @@ pub struct DeadLetterReports {
     pub settlements: Sender<Settlement>,
     pub health: Arc<Health>,
     pub metrics: Metrics,
+    pub board: Board,
 }
 
 /// Writes dead letters.
@@ -156,6 +161,7 @@ impl DeadLetters {
         }
         self.reports.metrics.dead_letters.with_label_values(&[reason.as_str()]).inc();
         tracing::debug!(slot = ?dead.slot, reason = reason.as_str(), "dead letter written");
+        self.reports.board.note_letter(view(&dead.slot, &dead.refusal, letter.key(), now_ms));
         if self.reports.settlements.send(Settlement::DeadLetter { slot: dead.slot }).is_err() {
             tracing::debug!("nobody waits for settlements any more");
         }
@@ -222,6 +228,24 @@ impl DeadLetters {
 impl std::fmt::Debug for DeadLetters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DeadLetters").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+/// A dead letter as people may see it: where it is, and nothing of what it says.
+fn view(slot: &Slot, refusal: &Refusal, key: Option<&[u8]>, now_ms: i64) -> LetterView {
+    let hash =
+        |key| Uuid::new_v5(&KEY_NAMESPACE, key).simple().to_string().chars().take(12).collect();
+    LetterView {
+        at_ms: now_ms,
+        topic: slot.partition.topic.to_string(),
+        partition: slot.partition.number,
+        offset: slot.offset,
+        key_hash: key.map(hash),
+        reason: refusal.reason.as_str(),
+        stage: refusal.stage.as_str(),
+        route: refusal.route.clone(),
+        status: refusal.status,
+        remedy: refusal.reason.remedy(),
     }
 }
 

@@ -29,12 +29,15 @@ use crate::launchdarkly::endpoint::Endpoint;
 use crate::model::fence::Fence;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::{Settlement, Slot};
+use crate::model::record::Partition;
 use crate::pipeline::guard::Guard;
 use crate::pipeline::settings::DeliverySettings;
 use crate::resilience::budget::Permit;
 use crate::resilience::fair::LaneNumber;
 use crate::resilience::gate::{Gate, Pass};
 use crate::resilience::retry::RetryPauses;
+use crate::telemetry::board::{Board, RequestView};
+use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -53,6 +56,7 @@ pub struct LaneReports {
     pub guard: Arc<Guard>,
     pub health: Arc<Health>,
     pub metrics: Metrics,
+    pub board: Board,
 }
 
 /// Carries the requests of one operation to one target.
@@ -78,6 +82,17 @@ pub struct Courier {
 pub(super) struct Errand<'f> {
     pub(super) fences: &'f [Fence],
     pub(super) patience: Patience,
+    pub(super) burden: Burden<'f>,
+}
+
+/// What an errand is about, for people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Burden<'f> {
+    /// The segment or the metric.
+    pub(super) lane: Option<&'f str>,
+    /// The oldest record.
+    pub(super) oldest: Option<(&'f Partition, i64)>,
+    pub(super) records: usize,
 }
 
 /// Nobody waits for the answer any more.
@@ -133,6 +148,7 @@ impl Courier {
         T: Send,
     {
         let mut pauses = RetryPauses::new(self.settings.retry_initial, self.settings.retry_max);
+        let ticket = self.reports.board.begin(self.request_view(errand.burden));
         let (mut attempts, mut last) = (0, None);
         loop {
             let leave = tokio::select! {
@@ -153,6 +169,8 @@ impl Courier {
                 Ok(accepted) => return Ok(Answered::Accepted(accepted.value)),
                 Err(error) => error,
             };
+            let status = error.status.map_or(String::new(), |status| format!("{status} "));
+            ticket.failed(&format!("{status}{error}"));
             let pause = match error.class {
                 ErrorClass::Refused => {
                     return Ok(Answered::Refused(Refused::of(error, attempts)));
@@ -199,6 +217,24 @@ impl Courier {
                 }
             }
             tokio::time::sleep(left.max(GLANCE)).await;
+        }
+    }
+
+    fn request_view(&self, burden: Burden<'_>) -> RequestView {
+        let Burden { lane, oldest, records } = burden;
+        let place = oldest.map(|(partition, _)| partition);
+        let lane = lane.map(str::to_owned).or_else(|| place.map(Partition::to_string));
+        RequestView {
+            target: self.target.clone(),
+            operation: self.operation,
+            lane: lane.unwrap_or_default(),
+            topic: place.map_or(String::new(), |partition| partition.topic.to_string()),
+            partition: place.map_or(-1, |partition| partition.number),
+            oldest_offset: oldest.map_or(-1, |(_, offset)| offset),
+            records,
+            since_ms: clock::now_ms(),
+            attempts: 0,
+            last_error: None,
         }
     }
 

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::courier::{Abandoned, Answered, Courier, Errand};
+use super::courier::{Abandoned, Answered, Burden, Courier, Errand};
 use super::refused::Refused;
 use super::seat::Seat;
 use crate::launchdarkly::answer::{Answered as Answer, ApiError, Creation, ErrorClass, Written};
@@ -26,7 +26,7 @@ use crate::model::fence::Fence;
 use crate::model::intent::Slots;
 use crate::model::operation::{LaneKey, MetricBatch, MetricIntent};
 use crate::model::outcome::RefusalReason;
-use crate::model::progress::{Epoch, Settlement};
+use crate::model::progress::{Epoch, Settlement, Slot};
 use crate::model::record::Partition;
 use crate::resilience::retry::RetryPauses;
 
@@ -77,6 +77,11 @@ enum Pass {
     Refused(RefusalReason, Refused),
 }
 
+fn burden<'w>(metric: &'w Arc<str>, slots: &'w [Slot]) -> Burden<'w> {
+    let oldest = slots.first().map(|slot| (&slot.partition, slot.offset));
+    Burden { lane: Some(metric), oldest, records: slots.len() }
+}
+
 impl DefinitionLanes {
     pub fn new(client: MetricsClient, courier: Courier) -> Self {
         Self { client, courier, known: Mutex::default() }
@@ -104,7 +109,11 @@ impl DefinitionLanes {
                 intent: &batch.intent,
                 desired: &desired,
                 assignment: standing.last().map(|slot| (&slot.partition, slot.epoch)),
-                errand: Errand { fences: &fences, patience },
+                errand: Errand {
+                    fences: &fences,
+                    patience,
+                    burden: burden(&batch.metric, &standing),
+                },
             };
             let applied = match (&admitted, &invalid) {
                 (Err(Abandoned), _) => Err(Abandoned),

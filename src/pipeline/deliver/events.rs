@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
-use super::courier::{Abandoned, Answered, Courier, Errand};
+use super::courier::{Abandoned, Answered, Burden, Courier, Errand};
 use super::patience::Patience;
 use super::refused::Refused;
 use super::seat::Seat;
@@ -128,9 +128,11 @@ impl EventLane {
         patience: Patience,
     ) -> Result<Answered<()>, Abandoned> {
         let payload_id = batch.payload_id(&self.courier.target);
-        let body = self.client.body(batch.to_json());
+        let body = self.client.body(batch.to_json()).of_trace(&batch.trace);
         let request = || self.client.import(&body, payload_id, clock::now_ms);
-        let errand = Errand { fences: std::slice::from_ref(&batch.fence), patience };
+        let oldest = Some((&batch.partition, batch.first_offset()));
+        let burden = Burden { lane: None, oldest, records: batch.records() };
+        let errand = Errand { fences: std::slice::from_ref(&batch.fence), patience, burden };
         self.courier.carry(Endpoint::MetricImport, request, errand).await
     }
 

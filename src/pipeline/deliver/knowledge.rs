@@ -25,6 +25,7 @@ use crate::launchdarkly::metrics::MetricsClient;
 use crate::launchdarkly::rest::RestClient;
 use crate::launchdarkly::segments::SegmentsClient;
 use crate::launchdarkly::settings::{ClientError, TargetSettings};
+use crate::launchdarkly::token::LiveToken;
 use crate::model::knowledge::{Knowledge, MetricsByEventKey, Question, SegmentFacts, Wanted};
 use crate::pipeline::settings::{CheckSettings, DeliverySettings};
 use crate::resilience::fair::LaneNumber;
@@ -62,6 +63,8 @@ pub struct KnowledgeReader {
 pub struct KnowledgeLink {
     pub knowledge: watch::Receiver<Arc<Knowledge>>,
     pub questions: UnboundedSender<Question>,
+    /// What its requests are signed with.
+    pub token: LiveToken,
 }
 
 /// When the next reading is due, and when it may be at the earliest.
@@ -91,6 +94,7 @@ impl KnowledgeReader {
     ) -> Result<(Self, KnowledgeLink), ClientError> {
         let timeout = delivery.request_timeout.min(TIMEOUT);
         let rest = RestClient::new(target, timeout, clock::now_ms)?;
+        let token = rest.token();
         let (tell, knowledge) = watch::channel(Arc::default());
         let (questions, asked) = unbounded_channel();
         telemetry.checks_known.with_label_values(&[target.name.as_str()]).set(0);
@@ -108,7 +112,7 @@ impl KnowledgeReader {
             questions: asked,
             readable: true,
         };
-        Ok((reader, KnowledgeLink { knowledge, questions }))
+        Ok((reader, KnowledgeLink { knowledge, questions, token }))
     }
 
     /// Reads until it is told to stop.

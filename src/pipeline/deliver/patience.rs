@@ -48,7 +48,7 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
     use tokio_util::sync::CancellationToken;
 
-    use super::super::courier::{Answered, Courier, Errand, LaneReports};
+    use super::super::courier::{Answered, Burden, Courier, Errand, LaneReports};
     use super::super::events::OPERATION;
     use super::super::pacing::Paces;
     use crate::config::Config;
@@ -58,6 +58,7 @@ mod tests {
     use crate::model::batch::TargetId;
     use crate::pipeline::guard::Guard;
     use crate::pipeline::settings::DeliverySettings;
+    use crate::telemetry::board::Board;
     use crate::telemetry::health::Health;
     use crate::telemetry::metrics::Metrics;
 
@@ -82,7 +83,8 @@ delivery: { probe_interval: 15s }
         let (settlements, dead_letters) = (channel().0, unbounded_channel().0);
         let paces = Paces::new(&targets, &pipeline.delivery, &metrics, &health);
         let guard = Arc::new(Guard::new(&pipeline, Arc::clone(&health), metrics.clone()));
-        let reports = LaneReports { settlements, dead_letters, guard, health, metrics };
+        let board = Board::default();
+        let reports = LaneReports { settlements, dead_letters, guard, health, metrics, board };
         let retry_for = pipeline.retry_for(TargetId(0), OPERATION);
         let settings = DeliverySettings { retry_for, ..pipeline.delivery };
         let (pacing, abandoned) = (Arc::clone(&paces.events[0]), CancellationToken::new());
@@ -94,7 +96,8 @@ delivery: { probe_interval: 15s }
             let class = answers.get(usize::try_from(nth).unwrap()).copied();
             async move { class.map_or_else(|| Ok(success()), |class| Err(error(class))) }
         };
-        let errand = Errand { fences: &[], patience: courier.patience() };
+        let burden = Burden { lane: None, oldest: None, records: 0 };
+        let errand = Errand { fences: &[], patience: courier.patience(), burden };
         let answered = courier.carry(Endpoint::MetricImport, request, errand).await.unwrap();
         (matches!(answered, Answered::Accepted(())), made.into_inner())
     }

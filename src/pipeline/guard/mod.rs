@@ -331,9 +331,9 @@ impl Drop for Waiting<'_> {
 fn remedy(stage: Stage) -> String {
     let what = match stage {
         Stage::Decode | Stage::Route | Stage::Check => {
-            "mend the producer, or the mapping and restart"
+            "mend the producer, or the mapping and reload"
         }
-        Stage::Deliver => "mend what LaunchDarkly refuses, or the mapping and restart",
+        Stage::Deliver => "mend what LaunchDarkly refuses, or the mapping and reload",
     };
     format!(
         "`ldsink dlq list` tells why; {what}; it goes on by itself after {HEALED} records in a row \

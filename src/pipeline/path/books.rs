@@ -22,6 +22,10 @@ pub(super) struct Books {
 }
 
 impl Books {
+    pub(super) fn of_generation(generation: u64) -> Self {
+        Self { epoch: Epoch::before(generation), ..Self::default() }
+    }
+
     pub(super) fn open(
         &mut self,
         id: Partition,
@@ -69,6 +73,10 @@ impl Books {
     /// Finds a partition, however it was assigned.
     pub(super) fn of_id(&mut self, id: &Partition) -> Option<&mut PartitionPath> {
         self.partitions.get_mut(*self.index.get(id)?)
+    }
+
+    pub(super) fn of_id_ref(&self, id: &Partition) -> Option<&PartitionPath> {
+        self.partitions.get(*self.index.get(id)?)
     }
 
     /// Finds a partition as it was assigned in `epoch`.

@@ -201,6 +201,11 @@ impl Parked {
         self.records.is_empty()
     }
 
+    /// The offset of the first record that is parked.
+    pub(super) fn first(&self) -> Option<i64> {
+        self.records.front().map(|record| record.offset)
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

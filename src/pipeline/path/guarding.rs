@@ -175,6 +175,10 @@ impl Held {
         self.kept.back().map(|record| record.offset)
     }
 
+    pub(super) fn first_kept(&self) -> Option<i64> {
+        self.kept.front().map(|record| record.offset)
+    }
+
     fn keep(&mut self, record: &Record<'_>) {
         let record = record.to_owned();
         self.bytes += record.size();

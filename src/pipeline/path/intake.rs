@@ -57,7 +57,7 @@ impl Intake for Path {
         self.balance(now, &mut turn);
         self.send_cut();
         self.note_progress(now);
-        self.counters.in_flight(self.books.bytes(), self.books.waiting());
+        self.show_load(self.load());
         turn.commit = self.due_commit(now);
         let awaited = self.commits.is_awaited().then(|| now + CONFIRMATION_STEP);
         let parked = self.parked_deadline();
@@ -115,6 +115,6 @@ impl Intake for Path {
         }
         self.forget_fallen();
         self.guarding.forget_routes(&self.books);
-        self.counters.in_flight(self.books.bytes(), self.books.waiting());
+        self.show_load(self.load());
     }
 }

@@ -18,6 +18,7 @@ mod books;
 mod checks;
 mod counters;
 mod guarding;
+mod handover;
 mod intake;
 mod keyed;
 mod mapping;
@@ -39,6 +40,7 @@ use self::checks::Checks;
 pub use self::checks::{KnowledgeLinks, wanted};
 use self::counters::PathCounters;
 use self::guarding::Guarding;
+pub use self::handover::{Handed, Load};
 use self::keyed::KeyedLanes;
 use self::partition::PartitionPath;
 use self::scratch::Scratch;
@@ -54,6 +56,7 @@ use crate::model::progress::{CommitEntry, Settlement, Slot};
 use crate::model::record::Partition;
 use crate::model::routes::RouteSet;
 use crate::runtime::failpoint::{self, Failpoint};
+use crate::telemetry::board::Board;
 use crate::telemetry::metrics::Metrics;
 
 /// A paused partition stays paused at least this long: pausing throws prefetched records away, so
@@ -86,6 +89,8 @@ pub struct Path {
     checks: Checks,
     keyed: KeyedLanes,
     guarding: Guarding,
+    /// Tells which routes a person has paused.
+    board: Board,
     /// Reused from record to record.
     scratch: Scratch,
     /// Reused from turn to turn; empty in between.
@@ -115,6 +120,7 @@ impl Path {
             checks: Checks::default(),
             keyed: KeyedLanes::new(settings.coalesce),
             guarding: Guarding::new(guard),
+            board: Board::default(),
             scratch: Scratch::default(),
             cut: Vec::new(),
             keyed_cut: Vec::new(),
@@ -265,9 +271,13 @@ impl Path {
         let total = self.books.moving_bytes();
         let (all_full, all_low) = (total > in_flight_bytes, total <= in_flight_bytes / 2);
         let mut flush = false;
+        let asked = self.paused_routes();
         for partition in self.books.all_mut() {
             let bytes = partition.bytes();
-            let holds = partition.is_shut() || !partition.parked.is_empty();
+            let by_person = !asked.is_empty()
+                && !partition.is_recovering()
+                && partition.routes().iter().any(|id| asked.contains(&id.0));
+            let holds = partition.is_shut() || !partition.parked.is_empty() || by_person;
             let large = all_full || bytes > partition_in_flight_bytes;
             let full = holds || large && !partition.is_recovering();
             let low = all_low && bytes <= partition_in_flight_bytes / 2 && !holds;

@@ -270,6 +270,10 @@ impl PartitionPath {
         kept.is_some_and(|last| offset <= last)
     }
 
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
     // === parts of batches ===
 
     /// Makes parts of a batch that wait batches of their own, in the journal.

@@ -3,9 +3,10 @@
 //!
 //! Not here: when it is written (`commit`), the journal's text (`journal`).
 
+use super::guarding::Held;
 use super::partition::PartitionPath;
 use crate::model::batch::EventBatch;
-use crate::model::progress::{CommitEntry, Committed};
+use crate::model::progress::{CommitEntry, Committed, NextOffset};
 use crate::pipeline::journal::{JournalError, Written};
 
 impl PartitionPath {
@@ -63,5 +64,20 @@ impl PartitionPath {
             released.extend(self.waiting.pop_front().map(|(_, batch)| batch));
         }
         self.confirmed = Some((entry.next, entry.journal));
+    }
+
+    /// Where a successor begins: what Kafka has, and whence to read again when not everything that was
+    /// read is settled.
+    pub(super) fn handed(&self) -> (Committed, Option<NextOffset>) {
+        let (next, journal) = match &self.confirmed {
+            Some((next, journal)) => (Some(*next), journal.clone()),
+            None => (None, String::new()),
+        };
+        let kept = self.held().and_then(Held::first_kept);
+        let untaken = self.parked.first().or(kept).map(NextOffset);
+        let is_whole = self.ledger.waiting() == 0 && untaken.is_none();
+        let again = next.or_else(|| self.ledger.position()).or(untaken);
+        let committed = Committed { partition: self.id().clone(), next, journal };
+        (committed, if is_whole { None } else { again })
     }
 }

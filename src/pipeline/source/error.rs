@@ -25,6 +25,8 @@ pub enum SourceError {
     CommittedUnread(#[source] KafkaError),
     #[error("an assignment cannot be taken up")]
     Assign(#[source] KafkaError),
+    #[error("a partition cannot be read again from where the configuration before left it")]
+    Seek(#[source] KafkaError),
     #[error("the commit thread has ended; this is a fault of ldsink, please report it")]
     CommitterGone,
     #[error("the Kafka consumer failed for good")]

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as KafkaHeaders};
-use rdkafka::{Message, TopicPartitionList};
+use rdkafka::{Message, Offset, TopicPartitionList};
 use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ use self::committer::Committer;
 use self::consumer::Context;
 pub use self::error::SourceError;
 use crate::kafka::settings::KafkaSettings;
-use crate::model::progress::{CommitEntry, Committed};
+use crate::model::progress::{CommitEntry, Committed, NextOffset};
 use crate::model::record::{Headers, NoHeaders, Partition, Record};
 use crate::model::topic::TopicSelector;
 use crate::telemetry::clock;
@@ -46,6 +46,8 @@ const TURN: Duration = Duration::from_millis(50);
 /// Records taken between two turns: what a turn costs is spread over them, and limits may be
 /// overrun by as many.
 const RECORDS_PER_TURN: u32 = 64;
+/// The longest wait for Kafka's client to go back in a partition.
+const SEEK: Duration = Duration::from_secs(10);
 /// Parts in `/ready`: whether brokers answer, and whether the group has given us our share.
 const CONNECTION: &str = "kafka";
 const ASSIGNMENT: &str = "assignment";
@@ -85,6 +87,8 @@ pub trait Intake {
 #[derive(Debug, Default)]
 pub struct Turn {
     pub pause: Vec<Partition>,
+    /// To be read again from here, before anything of them is resumed.
+    pub seek: Vec<(Partition, NextOffset)>,
     pub resume: Vec<Partition>,
     pub commit: Vec<CommitEntry>,
     /// When the intake wants the next turn at the latest.
@@ -254,6 +258,7 @@ impl<I: Intake> Source<I> {
         self.note_commits(now);
         let turn = self.intake.turn(now);
         self.pause(turn.pause);
+        self.seek(&turn.seek)?;
         self.resume(&turn.resume);
         // No commit is asked for while one is under way, so a thread that is gone has to be missed.
         let asks = !turn.commit.is_empty();
@@ -263,7 +268,19 @@ impl<I: Intake> Source<I> {
         Ok(turn.next.unwrap_or(now + TURN))
     }
 
-    fn pause(&mut self, partitions: Vec<Partition>) {
+    /// Goes back in partitions that are paused.
+    fn seek(&self, places: &[(Partition, NextOffset)]) -> Result<(), SourceError> {
+        for (partition, next) in places {
+            let Partition { topic, number } = partition;
+            // Not to be read again would be to be lost, so there is no going on without.
+            let offset = Offset::Offset(next.0);
+            self.consumer.seek(topic, *number, offset, SEEK).map_err(SourceError::Seek)?;
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, mut partitions: Vec<Partition>) {
+        partitions.retain(|partition| !self.paused.contains(partition));
         if partitions.is_empty() {
             return;
         }

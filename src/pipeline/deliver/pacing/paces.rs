@@ -13,7 +13,7 @@ use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
 /// The budgets of all targets, in their order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Paces {
     pub events: Vec<Arc<Pacing>>,
     pub rest: Vec<Arc<Pacing>>,

@@ -8,13 +8,14 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::super::courier::{Courier, Errand, LaneReports};
+use super::super::courier::{Burden, Courier, Errand, LaneReports};
 use super::super::events::OPERATION;
 use super::paces::shared;
 use super::*;
 use crate::config::Config;
 use crate::pipeline::guard::Guard;
 use crate::pipeline::settings::DeliverySettings;
+use crate::telemetry::board::Board;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -152,7 +153,8 @@ fn courier() -> Courier {
     let paces = Paces::new(&targets, &pipeline.delivery, &metrics, &health);
     let guard = Arc::new(Guard::new(&pipeline, Arc::clone(&health), metrics.clone()));
     let (settlements, dead_letters) = (channel().0, unbounded_channel().0);
-    let reports = LaneReports { settlements, dead_letters, guard, health, metrics };
+    let board = Board::default();
+    let reports = LaneReports { settlements, dead_letters, guard, health, metrics, board };
     let (pacing, name) = (Arc::clone(&paces.events[0]), "a".to_owned());
     Courier::new(name, OPERATION, pipeline.delivery, pacing, reports, CancellationToken::new())
 }
@@ -174,7 +176,8 @@ async fn who_waits_for_a_turn_while_the_lane_is_halted_waits_for_the_probe() {
         }
     };
     let carry = || {
-        let errand = Errand { fences: &[], patience: courier.patience() };
+        let burden = Burden { lane: None, oldest: None, records: 0 };
+        let errand = Errand { fences: &[], patience: courier.patience(), burden };
         courier.carry(Endpoint::MetricImport, request, errand)
     };
     let (one, two, three) = tokio::join!(carry(), carry(), carry());

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::super::courier::Errand;
+use super::super::courier::{Burden, Errand};
 use super::super::patience::Patience;
 use super::requests::changes_of;
 use crate::launchdarkly::members::MemberChanges;
@@ -15,6 +15,7 @@ use crate::model::fence::Fence;
 use crate::model::intent::{Intent, Left};
 use crate::model::operation::{Member, Membership, SegmentBatch};
 use crate::model::progress::Slot;
+use crate::model::record::Partition;
 use crate::resilience::retry::RetryPauses;
 
 /// A batch on its way.
@@ -32,6 +33,8 @@ pub(super) struct Work {
     pub(super) absences: Option<RetryPauses>,
     /// Of the assignments it is on behalf of.
     pub(super) fences: Vec<Fence>,
+    /// The oldest record that it was made of.
+    oldest: Option<(Partition, i64)>,
     /// How long it is worth trying.
     patience: Patience,
 }
@@ -42,16 +45,21 @@ impl Work {
     pub(super) fn new(mut batch: SegmentBatch, patience: Patience) -> Self {
         let intents = std::mem::take(&mut batch.intents);
         let order = intents.iter().map(|intent| intent.part.0.clone()).collect();
+        let oldest = intents.iter().flat_map(Intent::slots).min_by_key(|slot| slot.offset);
+        let oldest = oldest.map(|slot| (slot.partition.clone(), slot.offset));
         let open = intents.into_iter().map(|intent| (intent.part.0.clone(), intent)).collect();
         let (accepted, writes, fences) = Default::default();
+        let absences = None;
         let mut work =
-            Self { batch, open, order, accepted, writes, absences: None, fences, patience };
+            Self { batch, open, order, accepted, writes, absences, fences, oldest, patience };
         work.fences = work.fences_of_open();
         work
     }
 
     pub(super) fn errand(&self) -> Errand<'_> {
-        Errand { fences: &self.fences, patience: self.patience }
+        let oldest = self.oldest.as_ref().map(|(partition, offset)| (partition, *offset));
+        let burden = Burden { lane: Some(&self.batch.segment), oldest, records: self.open.len() };
+        Errand { fences: &self.fences, patience: self.patience, burden }
     }
 
     /// It has waited for a person, and is worth trying for as long as if it began now.
