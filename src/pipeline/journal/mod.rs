@@ -253,6 +253,14 @@ impl Journal {
         Some(whole)
     }
 
+    /// By target: how many batches have not ended.
+    pub fn under_way(&self) -> impl Iterator<Item = (TargetId, usize)> {
+        self.targets.iter().map(|target| {
+            let open = target.runs.iter().filter(|run| !run.is_done());
+            (target.target, open.count())
+        })
+    }
+
     /// Forgets what the progress has passed.
     pub fn forget_below(&mut self, next: NextOffset) {
         for target in &mut self.targets {

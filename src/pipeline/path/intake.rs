@@ -53,6 +53,7 @@ impl Intake for Path {
         self.apply_settlements();
         self.guard_turn(now);
         self.take_parked(now);
+        self.note_room(now);
         self.cut_due_batches(now);
         self.balance(now, &mut turn);
         self.send_cut();
@@ -62,7 +63,7 @@ impl Intake for Path {
         let awaited = self.commits.is_awaited().then(|| now + CONFIRMATION_STEP);
         let parked = self.parked_deadline();
         let commits = self.commits.deadline();
-        turn.next = [self.cut_due, self.keyed.deadline(), commits, awaited, parked]
+        turn.next = [self.filling.due, self.keyed.deadline(), commits, awaited, parked]
             .into_iter()
             .flatten()
             .min();

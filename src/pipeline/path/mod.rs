@@ -17,6 +17,7 @@
 mod books;
 mod checks;
 mod counters;
+mod filling;
 mod guarding;
 mod handover;
 mod intake;
@@ -39,6 +40,7 @@ use self::books::Books;
 use self::checks::Checks;
 pub use self::checks::{KnowledgeLinks, wanted};
 use self::counters::PathCounters;
+use self::filling::Filling;
 use self::guarding::Guarding;
 pub use self::handover::{Handed, Load};
 use self::keyed::KeyedLanes;
@@ -96,8 +98,7 @@ pub struct Path {
     /// Reused from turn to turn; empty in between.
     cut: Vec<EventBatch>,
     keyed_cut: Vec<KeyedBatch>,
-    /// When the first open batch is to be cut.
-    cut_due: Option<Instant>,
+    filling: Filling,
     /// Something was settled that the commit schedule does not know of.
     progressed: bool,
     /// Batches were cut whose edges are to be written.
@@ -124,7 +125,7 @@ impl Path {
             scratch: Scratch::default(),
             cut: Vec::new(),
             keyed_cut: Vec::new(),
-            cut_due: None,
+            filling: Filling::default(),
             progressed: false,
             hurried: false,
             settings,
@@ -156,6 +157,7 @@ impl Path {
                 if let Some(state) = self.books.find(&partition, epoch) {
                     state.subtract_in_flight(bytes);
                     let ended = state.journal.accept(target, marks);
+                    self.filling.has_room |= ended.is_some();
                     state.end_batch(ended);
                     self.counters.closed(state.ledger.take_closed());
                     self.progressed = true;
@@ -214,6 +216,7 @@ impl Path {
             match slot.events_of {
                 Some(target) => {
                     let ended = state.journal.bury(target, slot.offset);
+                    self.filling.has_room |= ended.is_some();
                     state.end_batch(ended);
                 }
                 None => state.ledger.settle_one(slot.offset, outcome),
@@ -251,18 +254,6 @@ impl Path {
         }
         self.keyed.cut_all(&mut self.keyed_cut);
         self.send_cut();
-    }
-
-    fn cut_due_batches(&mut self, now: Instant) {
-        self.keyed.cut_due(now, &mut self.keyed_cut);
-        if self.cut_due.is_none_or(|due| due > now) {
-            return;
-        }
-        for partition in self.books.all_mut() {
-            partition.cut_due(now, &mut self.cut);
-            self.hurried |= partition.has_waiting();
-        }
-        self.cut_due = self.books.all().filter_map(PartitionPath::cut_deadline).min();
     }
 
     /// Pauses what is over its limit and resumes what is well below it.

@@ -167,9 +167,23 @@ impl PartitionPath {
         }
     }
 
-    /// Cuts the batches that have waited long enough.
-    pub(super) fn cut_due(&mut self, now: Instant, released: &mut Vec<EventBatch>) {
-        self.cut_where(released, |open| open.deadline().is_some_and(|due| due <= now));
+    /// Cuts the batches that have waited long enough, unless their target is busy. What is collected
+    /// again does not fill up.
+    pub(super) fn cut_due(
+        &mut self,
+        now: Instant,
+        is_busy: impl Fn(TargetId) -> bool,
+        released: &mut Vec<EventBatch>,
+    ) {
+        self.cut_where(released, |open| {
+            let is_due = open.deadline().is_some_and(|due| due <= now);
+            is_due && (open.held().is_some() || !is_busy(open.target()))
+        });
+    }
+
+    /// Whether batches of it wait for a person.
+    pub(super) fn is_withheld(&self) -> bool {
+        self.fence.withheld() > 0
     }
 
     /// Cuts whatever there is. What is being collected again is left: cut in the middle it would be
@@ -217,8 +231,9 @@ impl PartitionPath {
         self.journal.is_recovering()
     }
 
-    pub(super) fn cut_deadline(&self) -> Option<Instant> {
-        self.open.iter().filter_map(OpenBatch::deadline).min()
+    /// When open batches are to be cut.
+    pub(super) fn cut_deadlines(&self) -> impl Iterator<Item = Instant> {
+        self.open.iter().filter_map(OpenBatch::deadline)
     }
 
     pub(super) fn add_in_flight(&mut self, bytes: usize) {

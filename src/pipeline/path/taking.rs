@@ -49,7 +49,9 @@ impl Path {
                 partition.seal(record, others, now, &mut self.cut);
                 self.hurried |= partition.has_waiting();
                 self.counters.recovered(std::mem::take(&mut partition.recovered));
-                self.cut_due = self.cut_due.into_iter().chain(partition.cut_deadline()).min();
+                // What is overdue waits for an answer.
+                let deadlines = partition.cut_deadlines().filter(|due| *due > now);
+                self.filling.due = self.filling.due.into_iter().chain(deadlines).min();
                 if others > 0 {
                     let place = partition.slot(record.offset);
                     self.offer_operations(&place, now);

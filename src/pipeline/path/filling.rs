@@ -1,0 +1,132 @@
+//! When a batch is cut that does not fill up: after `batch.linger`, unless that would be in vain.
+//!
+//! While LaunchDarkly takes fewer requests than there are batches, a batch that is cut just waits
+//! somewhere else, and as it is. So as long as as many batches of its target are under way as there may
+//! be requests, it goes on filling: the fewer the requests, the larger.
+//!
+//! # Invariants
+//! - F1: nothing waits longer for that: whatever is under way was cut before, and every answer is a
+//!   reason to look again.
+
+use tokio::time::Instant;
+
+use super::Path;
+use super::partition::PartitionPath;
+use crate::model::batch::TargetId;
+
+/// When open batches are to be looked at.
+#[derive(Debug, Default)]
+pub(super) struct Filling {
+    /// When the first one is to be cut.
+    pub(super) due: Option<Instant>,
+    /// Whether some are left open that would have been cut by now.
+    overdue: bool,
+    /// A batch has ended since that was looked at.
+    pub(super) has_room: bool,
+}
+
+impl Path {
+    /// Cuts the batches that have waited long enough.
+    pub(super) fn cut_due_batches(&mut self, now: Instant) {
+        self.keyed.cut_due(now, &mut self.keyed_cut);
+        if self.filling.due.is_none_or(|due| due > now) {
+            return;
+        }
+        let busy = self.busy_targets();
+        let is_busy = |target: TargetId| busy.get(target.0).copied().unwrap_or_default();
+        for partition in self.books.all_mut() {
+            partition.cut_due(now, is_busy, &mut self.cut);
+            self.hurried |= partition.has_waiting();
+        }
+        let (mut overdue, mut next) = (false, None::<Instant>);
+        for due in self.books.all().flat_map(PartitionPath::cut_deadlines) {
+            if due <= now {
+                overdue = true;
+            } else {
+                next = Some(next.map_or(due, |next| next.min(due)));
+            }
+        }
+        (self.filling.overdue, self.filling.due) = (overdue, next);
+    }
+
+    /// A batch has ended, which makes room for another one.
+    pub(super) fn note_room(&mut self, now: Instant) {
+        if std::mem::take(&mut self.filling.has_room) && self.filling.overdue {
+            self.filling.due = Some(now);
+        }
+    }
+
+    /// By target: whether as many batches are under way as there may be requests.
+    fn busy_targets(&self) -> Vec<bool> {
+        let mut under_way = vec![0; self.settings.targets.len()];
+        // What waits for a person takes nobody's place.
+        for partition in self.books.all().filter(|partition| !partition.is_withheld()) {
+            for (target, batches) in partition.journal.under_way() {
+                if let Some(sum) = under_way.get_mut(target.0) {
+                    *sum += batches;
+                }
+            }
+        }
+        let most = self.settings.delivery.concurrency;
+        under_way.into_iter().map(|batches| batches >= most).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::tests::{Rig, rig, zero};
+    use super::*;
+    use crate::model::batch::EventBatch;
+    use crate::pipeline::source::Intake;
+
+    const CONFIG: &str = r#"
+kafka: { bootstrap_servers: "localhost:9092", group_id: g }
+targets:
+  production: { access_token: api-1, project: p, environment: production }
+  staging: { access_token: api-2, project: p, environment: staging }
+routes:
+  - name: all
+    topics: [t]
+    format: json
+    metric_event: { target: production, key: k, context: { user: $.row.user } }
+batch: { max_events: 100, linger: 1s }
+delivery: { concurrency: 2 }
+"#;
+
+    impl Rig {
+        /// A turn in which Kafka confirms what there is to write. Gives what is sent then, and when the
+        /// next turn is wanted.
+        fn turn_at(&mut self, now: Instant) -> (Vec<EventBatch>, Option<Instant>) {
+            let next = self.path.turn(now).next;
+            let entries = self.path.progress(&zero());
+            self.path.committed(entries, true, now);
+            (std::iter::from_fn(|| self.batches.try_recv().ok()).collect(), next)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batches_fill_while_as_many_are_under_way_as_may_be_f1() {
+        let mut rig = rig(CONFIG);
+        rig.assign(&zero());
+        let mut now = Instant::now();
+        let mut sent = Vec::new();
+        for offset in 0..5 {
+            rig.take_in(0, offset, r#"{"user":"u"}"#, now);
+            now += Duration::from_secs(1);
+            let (new, next) = rig.turn_at(now);
+            sent.extend(new);
+            assert!(next.is_none_or(|next| next > now), "it would turn for nothing");
+        }
+        assert_eq!(sent.iter().map(EventBatch::records).collect::<Vec<_>>(), [1, 1]);
+        rig.accept(sent.remove(0));
+        let (new, _) = rig.turn_at(now);
+        assert_eq!(new.iter().map(EventBatch::records).collect::<Vec<_>>(), [3], "all that came");
+        // A batch that is full goes all the same.
+        for offset in 5..105 {
+            rig.take_in(0, offset, r#"{"user":"u"}"#, now);
+        }
+        assert_eq!(rig.turn_at(now).0[0].records(), 100);
+    }
+}
