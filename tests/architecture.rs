@@ -114,7 +114,7 @@ const STAGES: &[(&str, &[&str])] = &[
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("rdkafka", &["src/kafka/", "src/pipeline/source/", "src/pipeline/dead_letter/", "src/demo/"]),
     ("reqwest", &["src/launchdarkly/", "src/cli/health.rs", "src/demo/", "src/sandbox/tests"]),
-    ("prometheus", &["src/telemetry/metrics.rs"]),
+    ("prometheus", &["src/telemetry/metrics/"]),
     ("governor", &["src/resilience/quota.rs"]),
     ("backoff", &["src/resilience/retry.rs"]),
     ("cel", &["src/pipeline/route/"]),

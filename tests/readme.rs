@@ -6,8 +6,11 @@ use ldsink::config::{Config, cases};
 use ldsink::model::outcome::{FilterReason, RefusalReason};
 use ldsink::preview::cases::run;
 use ldsink::preview::explain::Explainer;
+use ldsink::telemetry::metrics::{self, DECLARATIONS};
 
 const README: &str = include_str!("../README.md");
+const METRICS_BEGIN: &str = "<!-- metrics, generated: LDSINK_UPDATE=1 cargo test --test readme -->";
+const METRICS_END: &str = "<!-- end of metrics -->";
 
 /// The fenced blocks of a language, without the indentation of the list they stand in.
 fn blocks(language: &str) -> Vec<String> {
@@ -69,10 +72,28 @@ fn every_command_and_metric_it_names_exists() {
         assert!(README.contains(&format!("ldsink {command}")) || command == "demo", "{command}");
         assert!(help.contains(&format!("  {command} ")), "{command} is not in --help");
     }
-    let metrics = include_str!("../src/telemetry/metrics.rs");
     for named in README.split("`ldsink_").skip(1) {
         let name: String = named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        assert!(metrics.contains(&format!("\"{name}\"")), "no metric ldsink_{name}");
+        let name = format!("ldsink_{name}");
+        assert!(DECLARATIONS.iter().any(|it| it.name == name), "no metric {name}");
+    }
+}
+
+/// `LDSINK_UPDATE=1 cargo test --test readme` writes the table anew.
+#[test]
+fn the_table_of_metrics_is_what_is_declared() {
+    let (before, rest) = README.split_once(METRICS_BEGIN).expect(METRICS_BEGIN);
+    let (table, after) = rest.split_once(METRICS_END).expect(METRICS_END);
+    let wanted = format!("\n\n{}\n\n", metrics::table());
+    if std::env::var_os("LDSINK_UPDATE").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let text = format!("{before}{METRICS_BEGIN}{wanted}{METRICS_END}{after}");
+        std::fs::write(path, text).unwrap();
+    } else {
+        assert!(
+            table == wanted,
+            "out of date; `LDSINK_UPDATE=1 cargo test --test readme` mends it"
+        );
     }
 }
 

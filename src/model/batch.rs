@@ -9,6 +9,7 @@
 //! - B2: the same marks over the same records give the same body and the same payload ID.
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::fence::Fence;
@@ -64,6 +65,8 @@ pub struct EventBatch {
     /// Offset of `body` within the body that the marks were made for.
     pub base: usize,
     pub trace: Trace,
+    /// When its first event came.
+    pub since: Instant,
 }
 
 // === impl EventBatch ===
@@ -188,6 +191,7 @@ mod tests {
             body: Bytes::from(body),
             base: 0,
             trace: Trace::default(),
+            since: Instant::now(),
         }
     }
 

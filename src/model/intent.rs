@@ -141,7 +141,16 @@ mod tests {
     fn slot(partition: i32, offset: i64) -> Slot {
         let (partition, fence) = (Partition::new("t", partition), Fence::default());
         let routes = RouteSet::of(0);
-        Slot { partition, epoch: Epoch(1), offset, bytes: 1, fence, events_of: None, routes }
+        Slot {
+            partition,
+            epoch: Epoch(1),
+            offset,
+            bytes: 1,
+            fence,
+            events_of: None,
+            routes,
+            time_ms: None,
+        }
     }
 
     /// A member's place in (included, excluded) after a wish.

@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::batch::TargetId;
 use super::intent::{Intent, Slots, Succession};
@@ -114,6 +115,8 @@ pub struct SegmentBatch {
     pub shape: Arc<SegmentShape>,
     pub name: Option<String>,
     pub intents: Vec<Intent<Member, Membership>>,
+    /// When the first of them came.
+    pub since: Instant,
 }
 
 /// A member's context key. Shown as its length only: it may identify a person.
@@ -127,6 +130,8 @@ pub struct MetricBatch {
     pub metric: Arc<str>,
     pub intent: MetricIntent,
     pub slots: Slots,
+    /// When the first of them came.
+    pub since: Instant,
 }
 
 /// A batch of a lane, on its way to LaunchDarkly.
@@ -243,6 +248,17 @@ fn size(value: &Value) -> usize {
                 members.iter().map(|(name, value)| name.len() + size(value)).sum()
             }
         }
+}
+
+// === impl MemberList ===
+
+impl MemberList {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Included => "included",
+            Self::Excluded => "excluded",
+        }
+    }
 }
 
 // === impl Membership ===

@@ -135,6 +135,8 @@ pub enum DeadLetterOrigin {
 // === impl Outcome ===
 
 impl Outcome {
+    pub const ALL: [Self; 3] = [Self::Filtered, Self::Delivered, Self::DeadLettered];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Filtered => "filtered",

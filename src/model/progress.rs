@@ -34,6 +34,8 @@ pub struct Slot {
     pub events_of: Option<TargetId>,
     /// The routes that it is for.
     pub routes: RouteSet,
+    /// The record's timestamp, in milliseconds since the Unix epoch.
+    pub time_ms: Option<i64>,
 }
 
 /// Tells the ledger that obligations have been met.
@@ -78,6 +80,20 @@ pub struct Committed {
     pub next: Option<NextOffset>,
     /// What an earlier owner wrote beside it; not necessarily an `ldsink`.
     pub journal: String,
+}
+
+/// How far a partition has come, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub partition: Partition,
+    /// Below it everything is settled.
+    pub position: Option<NextOffset>,
+    /// Whether anything that was taken is not settled.
+    pub waits: bool,
+    /// The timestamp of the first record that is not settled, in milliseconds since the Unix epoch.
+    pub oldest_ms: Option<i64>,
+    /// The timestamp of the last record taken.
+    pub newest_ms: Option<i64>,
 }
 
 // === impl Epoch ===

@@ -47,6 +47,12 @@ impl RouteSet {
         Self(self.0 & other.0)
     }
 
+    /// Those that are not of the other.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -32,7 +32,10 @@ pub struct Ledger {
     taken: Option<(i64, i64)>,
     /// Obligations not yet met, of all records.
     owed: usize,
+    /// The last record's timestamp.
+    newest_ms: Option<i64>,
     closed: Closed,
+    closed_on: Vec<ClosedOn>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,10 @@ struct Slot {
     /// Obligations not yet met.
     open: u16,
     outcome: Outcome,
+    /// The routes on which it was delivered, and those on which it became a dead letter.
+    delivered: RouteSet,
+    dead: RouteSet,
+    time_ms: Option<i64>,
 }
 
 /// How many records ended each way since last asked.
@@ -49,6 +56,14 @@ pub struct Closed {
     pub delivered: u64,
     pub filtered: u64,
     pub dead_lettered: u64,
+}
+
+/// How many records ended alike on the same routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClosedOn {
+    pub delivered: RouteSet,
+    pub dead: RouteSet,
+    pub records: u64,
 }
 
 // === impl Ledger ===
@@ -63,8 +78,9 @@ impl Ledger {
     /// Takes a record that owes `obligations` settlements; none means it is filtered.
     ///
     /// Offsets must grow from call to call.
-    pub fn take(&mut self, offset: i64, obligations: u16) {
+    pub fn take(&mut self, offset: i64, obligations: u16, time_ms: Option<i64>) {
         debug_assert!(!self.has_taken(offset));
+        self.newest_ms = time_ms.or(self.newest_ms);
         let first = self.taken.map_or(offset, |(first, _)| first);
         self.taken = Some((first, offset));
         self.owed += usize::from(obligations);
@@ -76,7 +92,14 @@ impl Ledger {
         if obligations == 0 {
             self.closed.count(Outcome::Filtered);
         }
-        self.slots.push_back(Slot { offset, open: obligations, outcome: Outcome::Filtered });
+        self.slots.push_back(Slot {
+            offset,
+            open: obligations,
+            outcome: Outcome::Filtered,
+            delivered: RouteSet::NONE,
+            dead: RouteSet::NONE,
+            time_ms,
+        });
     }
 
     /// Meets one obligation of each marked record. Marks must be in offset order.
@@ -88,16 +111,28 @@ impl Ledger {
                 at += 1;
             }
             if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.offset == mark.offset) {
-                self.owed -= usize::from(slot.meet(outcome, &mut self.closed));
+                let met = slot.meet(outcome, mark.routes, &mut self.closed);
+                self.owed -= usize::from(met);
+                if met && slot.open == 0 {
+                    note(&mut self.closed_on, slot.ended_on());
+                }
             }
         }
         self.forget();
     }
 
     /// Meets one obligation of one record.
-    pub fn settle_one(&mut self, offset: i64, outcome: Outcome) {
-        let (end, events, routes, time_ms) = (0, 0, RouteSet::NONE, None);
+    pub fn settle_one(&mut self, offset: i64, outcome: Outcome, routes: RouteSet) {
+        let (end, events, time_ms) = (0, 0, None);
         self.settle(&[Mark { offset, end, events, routes, time_ms }], outcome);
+    }
+
+    /// Notes on which routes a record became a dead letter whose obligation is met with others'.
+    pub fn note_dead(&mut self, offset: i64, routes: RouteSet) {
+        let at = self.slots.partition_point(|slot| slot.offset < offset);
+        if let Some(slot) = self.slots.get_mut(at).filter(|slot| slot.offset == offset) {
+            slot.dead = slot.dead.and(routes);
+        }
     }
 
     fn forget(&mut self) {
@@ -132,22 +167,56 @@ impl Ledger {
     pub fn take_closed(&mut self) -> Closed {
         std::mem::take(&mut self.closed)
     }
+
+    /// The same by route. Filtered records are not here: nobody owes anything for them.
+    pub fn take_closed_on(&mut self) -> Vec<ClosedOn> {
+        std::mem::take(&mut self.closed_on)
+    }
+
+    /// The timestamp of the first record that is not settled.
+    pub fn oldest_ms(&self) -> Option<i64> {
+        self.slots.front().and_then(|slot| slot.time_ms)
+    }
+
+    /// The timestamp of the last record that was taken with one.
+    pub fn newest_ms(&self) -> Option<i64> {
+        self.newest_ms
+    }
+}
+
+/// There are about as many ways to end on routes as there are routes, and the last one is the likeliest.
+fn note(all: &mut Vec<ClosedOn>, one: ClosedOn) {
+    let same = |it: &&mut ClosedOn| (it.delivered, it.dead) == (one.delivered, one.dead);
+    match all.iter_mut().rev().find(same) {
+        Some(known) => known.records += one.records,
+        None => all.push(one),
+    }
 }
 
 // === impl Slot ===
 
 impl Slot {
     /// Gives whether there was an obligation to meet.
-    fn meet(&mut self, outcome: Outcome, closed: &mut Closed) -> bool {
+    fn meet(&mut self, outcome: Outcome, routes: RouteSet, closed: &mut Closed) -> bool {
         if self.open == 0 {
             return false;
         }
         self.open -= 1;
+        match outcome {
+            Outcome::Delivered => self.delivered = self.delivered.and(routes),
+            Outcome::DeadLettered => self.dead = self.dead.and(routes),
+            Outcome::Filtered => {}
+        }
         self.outcome = self.outcome.max(outcome);
         if self.open == 0 {
             closed.count(self.outcome);
         }
         true
+    }
+
+    /// On a route, too, the gravest counts.
+    fn ended_on(&self) -> ClosedOn {
+        ClosedOn { delivered: self.delivered.without(self.dead), dead: self.dead, records: 1 }
     }
 }
 
@@ -179,19 +248,36 @@ mod tests {
     fn the_watermark_waits_for_the_slowest() {
         let mut ledger = Ledger::default();
         for (offset, obligations) in [(5, 1), (6, 0), (9, 2), (10, 1)] {
-            ledger.take(offset, obligations);
+            ledger.take(offset, obligations, Some(offset * 10));
         }
         assert_eq!(ledger.watermark(), None);
-        ledger.settle_one(10, Outcome::Delivered);
-        ledger.settle_one(9, Outcome::Delivered);
+        ledger.settle_one(10, Outcome::Delivered, RouteSet::of(0));
+        ledger.settle_one(9, Outcome::Delivered, RouteSet::of(0));
         assert_eq!(ledger.watermark(), None);
-        ledger.settle_one(5, Outcome::Delivered);
+        assert_eq!((ledger.oldest_ms(), ledger.newest_ms()), (Some(50), Some(100)));
+        ledger.settle_one(5, Outcome::Delivered, RouteSet::of(0));
         assert_eq!(ledger.watermark(), Some(NextOffset(7)));
-        ledger.settle_one(9, Outcome::DeadLettered);
+        ledger.settle_one(9, Outcome::DeadLettered, RouteSet::of(0));
         assert_eq!(ledger.watermark(), Some(NextOffset(11)));
         assert_eq!((ledger.owed(), ledger.waiting()), (0, 0));
         assert_eq!(ledger.take_closed(), Closed { delivered: 2, filtered: 1, dead_lettered: 1 });
+        let delivered = ClosedOn { delivered: RouteSet::of(0), dead: RouteSet::NONE, records: 2 };
+        let dead = ClosedOn { delivered: RouteSet::NONE, dead: RouteSet::of(0), records: 1 };
+        assert_eq!(ledger.take_closed_on(), [delivered, dead], "of two parts, the gravest counts");
         assert!(ledger.take_closed().is_empty());
+        assert_eq!(ledger.oldest_ms(), None);
+    }
+
+    #[test]
+    fn a_record_ends_on_each_of_its_routes_by_itself() {
+        let mut ledger = Ledger::default();
+        ledger.take(3, 2, None);
+        ledger.settle_one(3, Outcome::Delivered, RouteSet::of(0).and(RouteSet::of(1)));
+        assert!(ledger.take_closed_on().is_empty(), "the second part is still open");
+        ledger.note_dead(3, RouteSet::of(1));
+        ledger.settle_one(3, Outcome::DeadLettered, RouteSet::NONE);
+        let (delivered, dead) = (RouteSet::of(0), RouteSet::of(1));
+        assert_eq!(ledger.take_closed_on(), [ClosedOn { delivered, dead, records: 1 }]);
     }
 
     proptest! {
@@ -208,7 +294,7 @@ mod tests {
             let mut offset = 10;
             for (gap, obligations) in gaps {
                 offset += gap;
-                ledger.take(offset, obligations);
+                ledger.take(offset, obligations, Some(offset * 10));
                 model.insert(offset, (obligations, Outcome::Filtered));
             }
             let mut highest = None;

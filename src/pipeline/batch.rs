@@ -172,10 +172,11 @@ impl OpenBatch {
         if self.marks.is_empty() {
             return None;
         }
+        let since = self.opened.take()?; // Since the first seal.
         self.events = 0;
-        self.opened = None;
         self.held = None;
         Some(Cut {
+            since,
             target: self.target,
             fingerprint: self.fingerprint,
             marks: std::mem::take(&mut self.marks),
@@ -193,6 +194,7 @@ pub struct Cut {
     marks: Vec<Mark>,
     body: Bytes,
     trace: Trace,
+    since: Instant,
 }
 
 impl Cut {
@@ -207,6 +209,7 @@ impl Cut {
             body: self.body,
             base: 0,
             trace: self.trace,
+            since: self.since,
         }
     }
 }

@@ -57,6 +57,11 @@ impl<P: Clone + Eq + Hash, V: Succession> Coalescer<P, V> {
         false
     }
 
+    /// Since when something waits.
+    pub fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
     /// When the next batch may be cut; `None` while there is nothing or one is under way.
     pub fn deadline(&self) -> Option<Instant> {
         if self.under_way {
@@ -152,7 +157,16 @@ mod tests {
     fn slot(offset: i64) -> Slot {
         let (partition, fence) = (Partition::new("t", 0), Fence::default());
         let routes = RouteSet::of(0);
-        Slot { partition, epoch: Epoch(1), offset, bytes: 1, fence, events_of: None, routes }
+        Slot {
+            partition,
+            epoch: Epoch(1),
+            offset,
+            bytes: 1,
+            fence,
+            events_of: None,
+            routes,
+            time_ms: None,
+        }
     }
 
     /// A wish that replaces every older one.

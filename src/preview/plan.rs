@@ -8,6 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::explain::{Made, RouteOutcome};
 use crate::launchdarkly::answer::ApiError;
 use crate::launchdarkly::definition::{PatchKind, PatchOp};
@@ -133,6 +135,7 @@ impl Target {
             shape: Arc::clone(&change.shape),
             name: change.name.clone(),
             intents: Vec::new(),
+            since: Instant::now(),
         };
         let mut steps = Vec::new();
         let alone = segments::changes_of([(change.member.as_str(), change.membership)]);
@@ -150,7 +153,8 @@ impl Target {
     fn metric_steps(&self, change: &MetricChange) -> Result<Vec<Step>, Refusal> {
         let MetricChange { target, key, intent } = change;
         let (metric, intent) = (Arc::clone(key), intent.clone());
-        let batch = MetricBatch { target: *target, metric, intent, slots: Slots::default() };
+        let (slots, since) = (Slots::default(), Instant::now());
+        let batch = MetricBatch { target: *target, metric, intent, slots, since };
         if let Some(refusal) = refused::of_invalid(&batch, &self.name) {
             return Err(refusal);
         }

@@ -62,7 +62,7 @@ fn every_metric_is_shown() {
         .map(|name| promql::base(&name).map_or(name.as_str(), |(base, _)| base).to_owned())
         .collect();
     for name in declared().keys() {
-        assert!(shown.contains(name), "{name} is on no panel");
+        assert!(shown.contains(*name), "{name} is on no panel");
     }
 }
 

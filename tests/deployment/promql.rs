@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::metrics::{Kind, declared, of_the_process};
+use ldsink::telemetry::metrics::Kind;
+
+use crate::metrics::{declared, of_the_process};
 
 /// Labels that Prometheus itself gives to everything it scrapes.
 const OF_THE_SCRAPE: [&str; 2] = ["job", "instance"];
@@ -56,7 +58,13 @@ pub(crate) fn labels(name: &str) -> BTreeSet<String> {
     let is_whole = metric.kind != Kind::Histogram;
     assert!(is_whole || part.is_some(), "{name} is a histogram: use its buckets, sum or count");
     let of_the_buckets = (part == Some("_bucket")).then(|| "le".to_owned());
-    metric.labels.iter().cloned().chain(of_the_scrape).chain(of_the_buckets).collect()
+    metric
+        .labels
+        .iter()
+        .map(|label| (*label).to_owned())
+        .chain(of_the_scrape)
+        .chain(of_the_buckets)
+        .collect()
 }
 
 /// The metric as it is declared, without the ending that a histogram's parts have.

@@ -50,7 +50,7 @@ async fn a_stop_while_the_broker_is_silent_or_gone() {
     produce(&kafka, &topic, 500).await;
     // A batch leaves only after Kafka has its edges.
     eventually(PATIENCE, "all records on their way", async || {
-        let sent = service.metric("ldsink_batch_events_sum", &[]).await;
+        let sent = service.metric("ldsink_batch_operations_sum", &[]).await;
         if sent > 999.5 { Ok(()) } else { Err(sent) }
     })
     .await;

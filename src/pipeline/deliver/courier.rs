@@ -24,6 +24,7 @@ use super::pacing::{FAILURES, Pacing};
 use super::patience::Patience;
 use super::refused::Refused;
 use super::remedy::remedy;
+use super::sight::LaneSight;
 use crate::launchdarkly::answer::{Answered as Answer, ApiError, ErrorClass};
 use crate::launchdarkly::endpoint::Endpoint;
 use crate::model::fence::Fence;
@@ -41,8 +42,6 @@ use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
-/// The `result` label of a request that was accepted; the others are the error classes.
-const ACCEPTED: &str = "accepted";
 /// Between two looks at whether the process stands still.
 const STANDSTILL_STEP: Duration = Duration::from_millis(100);
 /// How often a lane that waits for an outage to end looks whether it is worth waiting.
@@ -72,6 +71,7 @@ pub struct Courier {
     gate: Gate,
     /// Requests in a row without an answer that settles anything.
     failures: AtomicU32,
+    pub(super) sight: LaneSight,
     pub(super) reports: LaneReports,
     /// Cancelled when nobody waits for settlements any more.
     abandoned: CancellationToken,
@@ -122,11 +122,22 @@ impl Courier {
         reports: LaneReports,
         abandoned: CancellationToken,
     ) -> Self {
-        declare_series(&reports.metrics, &target, operation);
+        let sight = LaneSight::of_lane(&reports.metrics, &target, operation);
         let gate = Gate::new(settings.probe_interval);
         let failures = AtomicU32::new(0);
         let lane = pacing.lane(settings.priority);
-        Self { target, operation, settings, pacing, lane, gate, failures, reports, abandoned }
+        Self {
+            target,
+            operation,
+            settings,
+            pacing,
+            lane,
+            gate,
+            failures,
+            sight,
+            reports,
+            abandoned,
+        }
     }
 
     /// How long a batch that begins now is worth trying.
@@ -188,8 +199,7 @@ impl Courier {
                     if self.pacing.is_down() { Duration::ZERO } else { pauses.next(error.hint) }
                 }
             };
-            let labels = [self.target.as_str(), self.operation, error.class.as_str()];
-            self.reports.metrics.retries.with_label_values(&labels).inc();
+            self.sight.request_repeats(error.class);
             last = Some(error);
             self.pause(pause, errand.fences).await?;
         }
@@ -304,25 +314,16 @@ impl Courier {
         R: Future<Output = Result<Answer<T>, ApiError>> + Send,
         T: Send,
     {
-        let started = Instant::now();
+        let (started, in_flight) = (Instant::now(), self.sight.request_begins());
         let answer = request().await;
-        self.count(&answer, started.elapsed());
+        drop(in_flight);
+        self.sight.request_ends(&answer, started.elapsed());
         self.pacing.answered(leave.permit, &answer);
         match &answer {
             Ok(_) => self.note_success(),
             Err(error) => self.judge(error),
         }
         answer
-    }
-
-    fn count<T>(&self, answer: &Result<T, ApiError>, took: Duration) {
-        let result = answer.as_ref().err().map_or(ACCEPTED, |error| error.class.as_str());
-        let metrics = &self.reports.metrics;
-        metrics.requests.with_label_values(&[self.target.as_str(), self.operation, result]).inc();
-        metrics
-            .request_seconds
-            .with_label_values(&[self.target.as_str(), self.operation])
-            .observe(took.as_secs_f64());
     }
 
     /// Moves the lane's state by an error, and logs it once.
@@ -350,9 +351,8 @@ impl Courier {
             &format!("target {}", self.target),
             format!("LaunchDarkly answers {status} ({}); {remedy}", error.detail),
         );
+        self.sight.halted(status);
         if self.gate.halt() {
-            let labels = [self.target.as_str(), self.operation];
-            self.reports.metrics.lane_halted.with_label_values(&labels).set(1);
             tracing::error!(
                 target_name = self.target,
                 operation = self.operation,
@@ -387,8 +387,7 @@ impl Courier {
         let failures = self.failures.swap(0, Ordering::Relaxed);
         let was_halted = self.gate.resume();
         if was_halted {
-            let labels = [self.target.as_str(), self.operation];
-            self.reports.metrics.lane_halted.with_label_values(&labels).set(0);
+            self.sight.resumed();
         }
         if failures > 0 || was_halted {
             self.reports.health.heal(&format!("target {}", self.target));
@@ -399,17 +398,5 @@ impl Courier {
                 "requests succeed again"
             );
         }
-    }
-}
-
-/// Begins every series at zero: one that begins at its first event hides that event from
-/// `increase()`.
-fn declare_series(metrics: &Metrics, target: &str, operation: &str) {
-    metrics.lane_halted.with_label_values(&[target, operation]).set(0);
-    metrics.splits.with_label_values(&[target]);
-    metrics.requests.with_label_values(&[target, operation, ACCEPTED]);
-    for class in ErrorClass::ALL.map(ErrorClass::as_str) {
-        metrics.requests.with_label_values(&[target, operation, class]);
-        metrics.retries.with_label_values(&[target, operation, class]);
     }
 }

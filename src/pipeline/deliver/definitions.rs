@@ -95,6 +95,8 @@ impl DefinitionLanes {
     ) -> Result<(), Abandoned> {
         let lane = LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) };
         let (desired, invalid) = (desired(&batch), Refused::invalid(&batch));
+        let bytes = batch.slots.standing.iter().map(|slot| slot.bytes).sum();
+        self.courier.sight.batch(1, bytes, batch.since);
         let Slots { mut standing, replaced: mut accepted } = batch.slots;
         let mut patience = self.courier.patience();
         let (applied, _probe) = loop {
@@ -145,9 +147,11 @@ impl DefinitionLanes {
                 self.courier.note_refused(standing.iter());
             }
             for slot in standing {
+                self.courier.sight.refused(refused.status, 1);
                 self.courier.dead_letter(slot, reason, &refused, sent.clone());
             }
         } else {
+            self.courier.sight.delivered(accepted.iter());
             self.courier.note_passed(standing.iter());
             accepted.extend(standing);
         }
@@ -160,7 +164,7 @@ impl DefinitionLanes {
         if let Some(known) = self.remembered(metric, assignment)
             && difference(&known, desired) == Difference::Equal
         {
-            self.courier.reports.metrics.unchanged.inc();
+            self.courier.sight.unchanged();
             return Ok(None);
         }
         let settings = &self.courier.settings;
@@ -193,7 +197,7 @@ impl DefinitionLanes {
         };
         match difference(&current, desired) {
             Difference::Equal => {
-                self.courier.reports.metrics.unchanged.inc();
+                self.courier.sight.unchanged();
                 Ok(Pass::Settled(Some(current)))
             }
             Difference::KindDiffers { current, desired } => Ok(Pass::Refused(

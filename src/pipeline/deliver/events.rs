@@ -55,13 +55,7 @@ impl EventLane {
 
     async fn deliver(&self, batch: EventBatch, seat: &mut Seat) -> Result<(), Abandoned> {
         failpoint::reach(Failpoint::JournaledNotSent);
-        let metrics = &self.courier.reports.metrics;
-        let labels = [self.courier.target.as_str()];
-        #[expect(clippy::cast_precision_loss, reason = "sizes for a histogram")]
-        {
-            metrics.batch_events.with_label_values(&labels).observe(batch.events() as f64);
-            metrics.batch_bytes.with_label_values(&labels).observe(batch.body.len() as f64);
-        }
+        self.courier.sight.batch(batch.events(), batch.body.len(), batch.since);
         // Depth first, head before tail: the parts are settled about in offset order.
         let mut patience = self.courier.patience();
         let (mut open, mut letters) = (vec![batch], Vec::new());
@@ -87,7 +81,7 @@ impl EventLane {
                 }
                 Answered::Refused(refused) => match part.split() {
                     Split::Halves(head, tail) => {
-                        metrics.splits.with_label_values(&labels).inc();
+                        self.courier.sight.splits();
                         open.extend([tail, head]);
                     }
                     Split::Single(single) => {
@@ -153,16 +147,7 @@ impl EventLane {
 
     fn settle(&self, batch: EventBatch) {
         failpoint::reach(Failpoint::AnsweredNotSettled);
-        if let Some(oldest) = batch.oldest_ms() {
-            let late = clock::now_ms().saturating_sub(oldest).max(0);
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds fit a double")]
-            self.courier
-                .reports
-                .metrics
-                .delivery_latency
-                .with_label_values(&[self.courier.target.as_str()])
-                .observe(late as f64 / 1_000.0);
-        }
+        self.courier.sight.delivered_batch(&batch);
         tracing::debug!(?batch, "batch accepted");
         let bytes = batch.body.len();
         let EventBatch { target, partition, epoch, marks, .. } = batch;
@@ -179,7 +164,9 @@ impl EventLane {
             fence: single.fence.clone(),
             events_of: Some(single.target),
             routes: single.routes(),
+            time_ms: single.oldest_ms(),
         };
+        self.courier.sight.refused(refused.status, single.events());
         self.courier.dead_letter(slot, refused.reason(), refused, single.to_json());
     }
 }

@@ -75,7 +75,8 @@ impl Courier {
     }
 
     /// LaunchDarkly has accepted these operations.
-    pub(super) fn note_passed<'s>(&self, slots: impl Iterator<Item = &'s Slot>) {
+    pub(super) fn note_passed<'s>(&self, slots: impl Iterator<Item = &'s Slot> + Clone) {
+        self.sight.delivered(slots.clone());
         let mut counts: BTreeMap<Vec<usize>, u64> = BTreeMap::new();
         for slot in slots {
             *counts.entry(self.routes_of(slot)).or_default() += 1;

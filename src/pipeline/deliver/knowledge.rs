@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::pacing::Pacing;
+use super::sight::LaneSight;
 use crate::launchdarkly::answer::{Answered, ApiError, ErrorClass};
 use crate::launchdarkly::endpoint::Endpoint;
 use crate::launchdarkly::facts::metric_facts;
@@ -51,6 +52,7 @@ pub struct KnowledgeReader {
     pacing: Arc<Pacing>,
     lane: LaneNumber,
     telemetry: Metrics,
+    sight: LaneSight,
     pauses: RetryPauses,
     tell: watch::Sender<Arc<Knowledge>>,
     questions: UnboundedReceiver<Question>,
@@ -106,6 +108,7 @@ impl KnowledgeReader {
             settings,
             lane: pacing.lane(1),
             pacing,
+            sight: LaneSight::of_requests(&telemetry, &target.name, OPERATION),
             telemetry,
             pauses: RetryPauses::new(settings.reread, settings.interval.max(settings.reread)),
             tell,
@@ -232,19 +235,12 @@ impl KnowledgeReader {
         T: Send,
     {
         let permit = self.pacing.admit(self.lane, endpoint).await;
-        let started = Instant::now();
+        let (started, in_flight) = (Instant::now(), self.sight.request_begins());
         let answer = request().await;
-        self.count(&answer, started.elapsed());
+        drop(in_flight);
+        self.sight.request_ends(&answer, started.elapsed());
         self.pacing.answered(permit, &answer);
         answer.map(|answer| answer.value)
-    }
-
-    fn count<T>(&self, answer: &Result<Answered<T>, ApiError>, took: Duration) {
-        let result = answer.as_ref().err().map_or("accepted", |error| error.class.as_str());
-        let labels = [self.target.as_str(), OPERATION, result];
-        self.telemetry.requests.with_label_values(&labels).inc();
-        let labels = [self.target.as_str(), OPERATION];
-        self.telemetry.request_seconds.with_label_values(&labels).observe(took.as_secs_f64());
     }
 
     fn tell(&self, change: impl FnOnce(&mut Knowledge)) {

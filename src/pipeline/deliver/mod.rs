@@ -16,7 +16,8 @@
 //!
 //! [`knowledge`] reads what LaunchDarkly has, for the checks.
 //! [`pacing`] lets requests go, [`courier`] gets one request through and keeps the lane's state; [`events`], [`segments`] and
-//! [`definitions`] know what to ask for and what to do with a refusal, [`refused`] how it is told.
+//! [`definitions`] know what to ask for and what to do with a refusal, [`refused`] how it is told, `sight` what
+//! is counted.
 //!
 //! # Invariants
 //! - V1: every batch is settled or dead-lettered exactly once, record by record, unless the lane is
@@ -38,3 +39,4 @@ pub mod refused;
 mod remedy;
 mod seat;
 pub mod segments;
+mod sight;

@@ -221,6 +221,7 @@ impl Process {
                     fence: single.fence.clone(),
                     events_of: Some(single.target),
                     routes: single.routes(),
+                    time_ms: single.oldest_ms(),
                 };
                 for other in self.sent.iter_mut().filter(|other| other.of == of) {
                     other.refused.push(single.clone());

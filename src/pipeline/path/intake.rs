@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::partition::PartitionPath;
 use super::{CONFIRMATION_STEP, Path};
-use crate::model::progress::{CommitEntry, Committed};
+use crate::model::progress::{CommitEntry, Committed, Standing};
 use crate::model::record::{Partition, Record};
 use crate::pipeline::check::Patience;
 use crate::pipeline::source::{Intake, Turn};
@@ -108,6 +108,10 @@ impl Intake for Path {
             }
         }
         self.send_cut();
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        self.books.all().map(PartitionPath::standing).collect()
     }
 
     fn revoked(&mut self, partitions: &[Partition]) {

@@ -183,10 +183,11 @@ impl Lane {
                 lane.cut(*target, key).map(KeyedBatch::Segment)
             }
             (Self::Metric(lane), LaneKey::Metric { target, key }) => {
+                let since = lane.since()?;
                 let newest = lane.cut().into_iter().next()?;
                 let (intent, slots) = (newest.wanted(), newest.into_slots());
-                let metric = Arc::clone(key);
-                Some(KeyedBatch::Metric(MetricBatch { target: *target, metric, intent, slots }))
+                let (target, metric) = (*target, Arc::clone(key));
+                Some(KeyedBatch::Metric(MetricBatch { target, metric, intent, slots, since }))
             }
             // The key tells the kinds apart.
             (Self::Segment(_), LaneKey::Metric { .. })
@@ -222,6 +223,7 @@ fn of_partition<'s>(slots: impl Iterator<Item = &'s Slot>, partition: &Partition
 
 impl SegmentLane {
     fn cut(&mut self, target: TargetId, segment: &Arc<str>) -> Option<SegmentBatch> {
+        let since = self.members.since()?;
         let intents = self.members.cut();
         (!intents.is_empty()).then(|| SegmentBatch {
             target,
@@ -229,6 +231,7 @@ impl SegmentLane {
             shape: Arc::clone(&self.shape),
             name: self.name.clone(),
             intents,
+            since,
         })
     }
 }

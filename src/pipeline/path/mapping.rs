@@ -45,6 +45,11 @@ impl PartitionPath {
                 scratch.made.iter().for_each(|id| counters.operation(*id));
                 scratch.filtered.iter().for_each(|(id, why)| counters.filtered(*id, *why));
                 scratch.mistaken.iter().for_each(|(id, why)| checks.count(*id, *why));
+                for (operation, place) in scratch.operations.iter().zip(&scratch.places) {
+                    if let Some(route) = self.routes.ids().get(*place) {
+                        counters.members(*route, operation);
+                    }
+                }
             }
             Err(_) => self.open.iter_mut().for_each(OpenBatch::discard),
         }

@@ -113,11 +113,13 @@ impl Path {
         guard: Arc<Guard>,
         metrics: &Metrics,
     ) -> Self {
+        let limit = i64::try_from(settings.limits.in_flight_bytes).unwrap_or(i64::MAX);
+        metrics.in_flight_limit.set(limit);
         Self {
             router: Router::new(&settings.routes),
             books: Books::default(),
             commits: CommitSchedule::new(settings.commit_interval),
-            counters: PathCounters::new(metrics, &settings.routes),
+            counters: PathCounters::new(metrics, &settings.routes, &settings.targets),
             checks: Checks::default(),
             keyed: KeyedLanes::new(settings.coalesce),
             guarding: Guarding::new(guard),
@@ -159,7 +161,7 @@ impl Path {
                     let ended = state.journal.accept(target, marks);
                     self.filling.has_room |= ended.is_some();
                     state.end_batch(ended);
-                    self.counters.closed(state.ledger.take_closed());
+                    state.count(&self.counters);
                     self.progressed = true;
                 }
             }
@@ -167,7 +169,7 @@ impl Path {
                 let Some(first) = parts.first() else { return };
                 if let Some(state) = self.books.find(&first.partition, first.epoch) {
                     state.divide(&parts, &letters);
-                    self.counters.closed(state.ledger.take_closed());
+                    state.count(&self.counters);
                     // What was accepted of the batch is to be known as soon as can be.
                     (self.progressed, self.hurried) = (true, true);
                 }
@@ -213,15 +215,18 @@ impl Path {
     fn settle(&mut self, slot: &Slot, outcome: Outcome) {
         if let Some(state) = self.books.find(&slot.partition, slot.epoch) {
             state.subtract_in_flight(slot.bytes);
+            if outcome == Outcome::DeadLettered {
+                state.ledger.note_dead(slot.offset, slot.routes);
+            }
             match slot.events_of {
                 Some(target) => {
                     let ended = state.journal.bury(target, slot.offset);
                     self.filling.has_room |= ended.is_some();
                     state.end_batch(ended);
                 }
-                None => state.ledger.settle_one(slot.offset, outcome),
+                None => state.ledger.settle_one(slot.offset, outcome, slot.routes),
             }
-            self.counters.closed(state.ledger.take_closed());
+            state.count(&self.counters);
             self.progressed = true;
         }
     }
@@ -234,8 +239,9 @@ impl Path {
             if let Some(state) = self.books.find(&slot.partition, slot.epoch) {
                 state.add_in_flight(slot.bytes);
             }
+            let lane = operation.lane();
             if self.keyed.offer(operation, slot, now) {
-                self.counters.coalesced();
+                self.counters.coalesced(&lane);
             }
         }
     }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::checks::Parked;
+use super::counters::PathCounters;
 use super::guarding::Held;
 use super::recovery::Recovered;
 use crate::model::batch::{EventBatch, TargetId};
 use crate::model::fence::Fence;
 use crate::model::outcome::Outcome;
-use crate::model::progress::{Epoch, NextOffset, Slot};
+use crate::model::progress::{Epoch, NextOffset, Slot, Standing};
 use crate::model::record::{Partition, Record};
 use crate::model::routes::RouteSet;
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
@@ -90,11 +91,29 @@ impl PartitionPath {
         self.epoch
     }
 
-    /// A place in this assignment of the partition, without bytes.
-    pub(super) fn slot(&self, offset: i64) -> Slot {
-        let (partition, fence) = (self.id.clone(), self.fence.clone());
-        let (epoch, bytes, routes) = (self.epoch, 0, RouteSet::NONE);
-        Slot { partition, epoch, offset, bytes, fence, events_of: None, routes }
+    /// A record's place in this assignment of the partition, without bytes.
+    pub(super) fn slot(&self, record: &Record<'_>) -> Slot {
+        Slot {
+            partition: self.id.clone(),
+            epoch: self.epoch,
+            offset: record.offset,
+            bytes: 0,
+            fence: self.fence.clone(),
+            events_of: None,
+            routes: RouteSet::NONE,
+            time_ms: record.timestamp_ms,
+        }
+    }
+
+    /// How far it has come, and since when what waits does.
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            partition: self.id.clone(),
+            position: self.ledger.position(),
+            waits: self.ledger.waiting() > 0 || !self.parked.is_empty() || self.is_held(),
+            oldest_ms: self.ledger.oldest_ms(),
+            newest_ms: self.ledger.newest_ms(),
+        }
     }
 
     /// What another assignment of the same partition begins with.
@@ -111,6 +130,12 @@ impl PartitionPath {
     /// Leaves what waits for a person to the next owner, because the assignment is about to end.
     pub(super) fn close(&self) {
         self.fence.close();
+    }
+
+    /// Counts the records that have ended.
+    pub(super) fn count(&mut self, counters: &PathCounters) {
+        counters.closed(self.ledger.take_closed());
+        counters.closed_on(self.routes.ids(), &self.ledger.take_closed_on());
     }
 
     /// Counts a record as read.
@@ -140,7 +165,7 @@ impl PartitionPath {
                 cuts.extend(open.cut());
             }
         }
-        self.ledger.take(record.offset, obligations);
+        self.ledger.take(record.offset, obligations, record.timestamp_ms);
         for cut in cuts {
             self.hand_over(cut, false, released);
         }
@@ -214,7 +239,8 @@ impl PartitionPath {
             self.ledger.settle(marks, Outcome::Delivered);
         }
         for offset in dead {
-            self.ledger.settle_one(offset, Outcome::DeadLettered);
+            // Which routes it was for was told when its letter was written.
+            self.ledger.settle_one(offset, Outcome::DeadLettered, RouteSet::NONE);
         }
     }
 

@@ -53,7 +53,7 @@ impl Path {
                 let deadlines = partition.cut_deadlines().filter(|due| *due > now);
                 self.filling.due = self.filling.due.into_iter().chain(deadlines).min();
                 if others > 0 {
-                    let place = partition.slot(record.offset);
+                    let place = partition.slot(record);
                     self.offer_operations(&place, now);
                 }
                 if let Some(id) = probe {
@@ -66,8 +66,8 @@ impl Path {
             }
             Ok(Mapped::Waits) => partition.parked.push(record.to_owned(), now),
             Ok(Mapped::Filtered) => {
-                partition.ledger.take(record.offset, 0);
-                self.counters.closed(partition.ledger.take_closed());
+                partition.ledger.take(record.offset, 0, record.timestamp_ms);
+                partition.count(&self.counters);
                 self.progressed = true;
             }
             Err(refused) => {
@@ -120,9 +120,10 @@ impl Path {
 
 fn dead_letter(partition: &mut PartitionPath, record: &Record<'_>, refused: Refused) -> DeadLetter {
     let Refused { refusal, routes } = refused;
+    let place = partition.slot(record);
     let record = record.to_owned();
-    let slot = Slot { bytes: record.size(), routes, ..partition.slot(record.offset) };
-    partition.ledger.take(record.offset, 1);
+    let slot = Slot { bytes: record.size(), routes, ..place };
+    partition.ledger.take(record.offset, 1, slot.time_ms);
     partition.add_in_flight(slot.bytes);
     DeadLetter { origin: DeadLetterOrigin::Copied(record), refusal, slot }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::consumer::RebalanceEvent;
 use super::farewell::Farewell;
 use super::{
-    ASSIGNMENT, CONNECTION, Intake, Source, SourceError, Stop, Stopped, committed, list_of,
+    ASSIGNMENT, CONNECTION, Intake, Source, SourceError, Stop, Stopped, committed, list_of, sight,
 };
 use crate::model::record::Partition;
 use crate::runtime::failpoint::{self, Failpoint};
@@ -48,7 +48,7 @@ impl<I: Intake> Source<I> {
     fn assign(&mut self, partitions: Vec<Partition>, stop: &Stop) -> Result<(), SourceError> {
         tracing::info!(partitions = partitions.len(), "partitions assigned");
         self.expelled = false;
-        self.reports.metrics.rebalances.with_label_values(&["assigned"]).inc();
+        self.reports.metrics.rebalances.with_label_values(&[sight::ASSIGNED]).inc();
         let consumer = &self.consumer;
         let stopped = || stop.requested.is_cancelled() || stop.immediate.is_cancelled();
         let alive = || self.reports.health.beat();
@@ -76,7 +76,7 @@ impl<I: Intake> Source<I> {
 
     fn revoke(&mut self, partitions: &[Partition], immediate: &CancellationToken) {
         let lost = self.consumer.assignment_lost() || self.expelled;
-        let kind = if lost { "lost" } else { "revoked" };
+        let kind = if lost { sight::LOST } else { sight::REVOKED };
         tracing::info!(partitions = partitions.len(), lost, "partitions revoked");
         self.reports.metrics.rebalances.with_label_values(&[kind]).inc();
         if !lost && !partitions.is_empty() {
@@ -94,11 +94,7 @@ impl<I: Intake> Source<I> {
             tracing::error!(%error, "a revocation cannot be carried out");
         }
         self.assigned.retain(|partition| !partitions.contains(partition));
-        for Partition { topic, number } in partitions {
-            // Whoever owns it now tells its lag. There is none to remove before the first statistics.
-            let labels = [&**topic, &number.to_string()];
-            drop(self.reports.metrics.consumer_lag.remove_label_values(&labels));
-        }
+        self.forget(partitions);
         self.paused.retain(|partition| !partitions.contains(partition));
     }
 
@@ -108,7 +104,8 @@ impl<I: Intake> Source<I> {
         partitions: &[Partition],
         immediate: &CancellationToken,
     ) -> Stopped {
-        let deadline = Instant::now() + self.drain_deadline;
+        let started = Instant::now();
+        let deadline = started + self.drain_deadline;
         self.intake.close(partitions);
         while !self.intake.is_drained(partitions)
             && Instant::now() < deadline
@@ -118,16 +115,18 @@ impl<I: Intake> Source<I> {
         }
         let drained = self.intake.is_drained(partitions);
         let committed = self.commit_now(partitions, deadline + LAST_COMMIT);
-        if drained && committed && !self.expelled {
-            return Stopped::Clean;
+        let whole = drained && committed && !self.expelled;
+        let ended = if whole { Stopped::Clean } else { Stopped::Unfinished };
+        self.show_drain(ended, started.elapsed());
+        if whole {
+            return ended;
         }
-        self.reports.metrics.drain_timeouts.inc();
         tracing::warn!(
             drained,
             committed,
             "the drain was not finished; what is in flight is read again"
         );
-        Stopped::Unfinished
+        ended
     }
 
     /// Commits and waits for the confirmation. Gives whether it came in time.

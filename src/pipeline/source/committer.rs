@@ -20,7 +20,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use super::consumer::Context;
-use super::{CONFIRMED, FAILED, Intake, Source};
+use super::{Intake, Source, sight};
 use crate::model::progress::CommitEntry;
 use crate::runtime::failpoint::{self, Failpoint};
 use crate::telemetry::clock;
@@ -34,7 +34,7 @@ pub(super) struct Committer {
 }
 
 /// How a commit ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Confirmation {
     /// What Kafka has.
     pub(super) written: Vec<CommitEntry>,
@@ -42,6 +42,7 @@ pub(super) struct Confirmation {
     pub(super) failed: Vec<CommitEntry>,
     /// Why.
     error: Option<KafkaError>,
+    pub(super) took: Duration,
 }
 
 impl Committer {
@@ -51,7 +52,10 @@ impl Committer {
         let thread = std::thread::spawn(move || {
             for entries in incoming {
                 failpoint::reach(Failpoint::Committing);
-                if outgoing.send(commit(&consumer, entries)).is_err() {
+                let started = Instant::now();
+                let confirmation = commit(&consumer, entries);
+                if outgoing.send(Confirmation { took: started.elapsed(), ..confirmation }).is_err()
+                {
                     break;
                 }
             }
@@ -98,10 +102,10 @@ impl<I: Intake> Source<I> {
     }
 
     pub(super) fn note_commit(&mut self, confirmation: Confirmation, now: Instant) {
-        let Confirmation { written, failed, error } = confirmation;
+        let Confirmation { written, failed, error, took } = confirmation;
         let metrics = &self.reports.metrics;
-        let label = if error.is_none() { CONFIRMED } else { FAILED };
-        metrics.commits.with_label_values(&[label]).inc();
+        metrics.commits.with_label_values(&[sight::commit_label(error.is_none())]).inc();
+        metrics.commit_seconds.observe(took.as_secs_f64());
         if let Some(error) = &error {
             let partitions = failed.len();
             if self.commits_fail {
@@ -137,10 +141,10 @@ impl Confirmation {
 /// was deleted must not hold up the others.
 fn commit(consumer: &BaseConsumer<Context>, entries: Vec<CommitEntry>) -> Confirmation {
     let error = match write(consumer, &entries) {
-        Ok(()) => return Confirmation { written: entries, failed: Vec::new(), error: None },
+        Ok(()) => return Confirmation { written: entries, ..Confirmation::default() },
         Err(error) => error,
     };
-    let mut confirmation = Confirmation { written: Vec::new(), failed: Vec::new(), error: None };
+    let mut confirmation = Confirmation::default();
     let topic = |entry: &CommitEntry| Arc::clone(&entry.partition.topic);
     let first = entries.first().map(topic);
     if !is_of_a_topic(&error) || entries.iter().all(|entry| Some(topic(entry)) == first) {

@@ -3,7 +3,7 @@
 //! Callbacks run inside `poll` on the consumer thread and own no state: they note what happened for
 //! the loop, which does own it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,9 +13,9 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
-use serde::Deserialize;
 
 use super::Reports;
+use super::statistics::{Statistics, Totals};
 use crate::kafka::connection::{CreateError, KafkaLog, client_config, create as create_client};
 use crate::kafka::settings::KafkaSettings;
 use crate::model::record::Partition;
@@ -35,44 +35,14 @@ pub(super) struct Context {
     events: Mutex<VecDeque<RebalanceEvent>>,
     /// Once the loop has ended, rebalances are carried out on the spot: leaving waits for them.
     closing: AtomicBool,
+    reported: Mutex<Reported>,
 }
 
-/// The part of librdkafka's statistics that we show.
-#[derive(Deserialize)]
-struct Statistics {
-    #[serde(default)]
-    brokers: std::collections::HashMap<String, BrokerStatistics>,
-    #[serde(default)]
-    topics: std::collections::HashMap<String, TopicStatistics>,
-}
-
-#[derive(Deserialize)]
-struct BrokerStatistics {
-    #[serde(default)]
-    state: String,
-}
-
-#[derive(Deserialize)]
-struct TopicStatistics {
-    #[serde(default)]
-    partitions: std::collections::HashMap<String, PartitionStatistics>,
-}
-
-#[derive(Deserialize)]
-struct PartitionStatistics {
-    #[serde(default)]
-    consumer_lag: i64,
-    #[serde(default)]
-    desired: bool,
-    #[serde(default)]
-    fetch_state: String,
-}
-
-impl PartitionStatistics {
-    /// Whether the partition is ours: librdkafka goes on listing those that were.
-    fn is_fetched(&self) -> bool {
-        matches!(self.fetch_state.as_str(), "active" | "offset-query" | "offset-wait")
-    }
+/// What librdkafka's statistics last said.
+#[derive(Debug, Default)]
+struct Reported {
+    totals: Totals,
+    unread: HashMap<Partition, bool>,
 }
 
 pub(super) fn create(
@@ -103,6 +73,7 @@ pub(super) fn create(
         reports: reports.clone(),
         events: Mutex::default(),
         closing: AtomicBool::new(false),
+        reported: Mutex::default(),
     };
     create_client(&config, context)
 }
@@ -144,6 +115,12 @@ impl Context {
         self.closing.store(true, Ordering::SeqCst);
     }
 
+    /// Whether Kafka has records of a partition that were not handed to us yet, as far as is known.
+    pub(super) fn is_unread(&self, partition: &Partition) -> bool {
+        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.unread.get(partition).copied().unwrap_or_default()
+    }
+
     fn note(&self, event: RebalanceEvent) {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
     }
@@ -159,23 +136,16 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        let Ok(Statistics { brokers, topics }) = serde_json::from_slice(statistics) else {
+        let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else {
             tracing::debug!("librdkafka's statistics cannot be read");
             return;
         };
-        if brokers.values().any(|broker| broker.state == "UP") {
+        if statistics.is_connected() {
             self.reports.note_connection();
         }
-        for (topic, TopicStatistics { partitions }) in topics {
-            for (number, partition) in partitions {
-                // -1 is librdkafka's own collective of unassigned messages.
-                if partition.desired && partition.is_fetched() && number != "-1" {
-                    let labels = [topic.as_str(), number.as_str()];
-                    let lag = partition.consumer_lag.max(0);
-                    self.reports.metrics.consumer_lag.with_label_values(&labels).set(lag);
-                }
-            }
-        }
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        statistics.show(&self.reports.metrics, &mut reported.totals);
+        reported.unread = statistics.unread();
     }
 }
 

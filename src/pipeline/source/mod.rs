@@ -20,6 +20,9 @@ mod committer;
 mod consumer;
 mod error;
 mod farewell;
+mod lateness;
+mod sight;
+mod statistics;
 
 use std::time::Duration;
 
@@ -33,11 +36,11 @@ use tokio_util::sync::CancellationToken;
 use self::committer::Committer;
 use self::consumer::Context;
 pub use self::error::SourceError;
+use self::sight::Sight;
 use crate::kafka::settings::KafkaSettings;
-use crate::model::progress::{CommitEntry, Committed, NextOffset};
+use crate::model::progress::{CommitEntry, Committed, NextOffset, Standing};
 use crate::model::record::{Headers, NoHeaders, Partition, Record};
 use crate::model::topic::TopicSelector;
-use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -54,10 +57,6 @@ const ASSIGNMENT: &str = "assignment";
 
 /// The property that names a static member.
 const STATIC_MEMBER: &str = "group.instance.id";
-
-/// The `result` label of commits.
-const CONFIRMED: &str = "confirmed";
-const FAILED: &str = "failed";
 
 /// What the consumer thread needs of the pipeline. Called from that thread only.
 pub trait Intake {
@@ -79,6 +78,8 @@ pub trait Intake {
     fn progress(&mut self, partitions: &[Partition]) -> Vec<CommitEntry>;
     /// A commit has ended.
     fn committed(&mut self, entries: Vec<CommitEntry>, succeeded: bool, now: Instant);
+    /// How far each partition has come.
+    fn standings(&self) -> Vec<Standing>;
     /// Partitions are no longer ours; answers that come later change nothing.
     fn revoked(&mut self, partitions: &[Partition]);
 }
@@ -146,6 +147,7 @@ pub struct Source<I> {
     is_static: bool,
     /// One that is subscribed.
     topic: String,
+    sight: Sight,
     reports: Reports,
 }
 
@@ -163,11 +165,7 @@ impl<I: Intake> Source<I> {
         consumer.subscribe(&topics).map_err(SourceError::Fatal)?;
         let committer = Committer::start(Arc::clone(&consumer));
         let (assigned, paused) = (Vec::new(), Vec::new());
-        // As if at start: a service whose commits never succeed must look stale, not new.
-        reports.metrics.last_commit_seconds.set(clock::now_seconds());
-        for result in [CONFIRMED, FAILED] {
-            reports.metrics.commits.with_label_values(&[result]);
-        }
+        sight::declare_series(&reports.metrics);
         reports.health.fault(ASSIGNMENT, "waiting for the group to assign partitions");
         Ok(Self {
             consumer,
@@ -180,6 +178,7 @@ impl<I: Intake> Source<I> {
             commits_fail: false,
             is_static: settings.properties.iter().any(|(name, _)| name == STATIC_MEMBER),
             topic: topics.first().map_or(String::new(), |topic| (*topic).to_owned()),
+            sight: Sight::default(),
             reports,
         })
     }
@@ -234,6 +233,7 @@ impl<I: Intake> Source<I> {
                 self.rebalance(event, stop)?;
             }
             next = self.turn()?;
+            self.look();
         }
         Ok(())
     }
@@ -301,12 +301,6 @@ impl<I: Intake> Source<I> {
         }
         self.paused.retain(|partition| !partitions.contains(partition));
         self.show_counts();
-    }
-
-    fn show_counts(&self) {
-        let count = |list: &[Partition]| i64::try_from(list.len()).unwrap_or(i64::MAX);
-        self.reports.metrics.assigned_partitions.set(count(&self.assigned));
-        self.reports.metrics.paused_partitions.set(count(&self.paused));
     }
 }
 

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::path::{Handed, Load, Path};
 use super::source::{Intake, Turn};
-use crate::model::progress::{CommitEntry, Committed};
+use crate::model::progress::{CommitEntry, Committed, Standing};
 use crate::model::record::{Partition, Record};
 use crate::telemetry::board::{Board, PartitionState};
 use crate::telemetry::health::Health;
@@ -298,6 +298,10 @@ impl Intake for Generations {
                 one.path.committed(its, succeeded, now);
             }
         }
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        self.all().flat_map(|one| one.path.standings()).collect()
     }
 
     fn revoked(&mut self, partitions: &[Partition]) {

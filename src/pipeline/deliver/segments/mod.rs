@@ -61,6 +61,10 @@ impl SegmentLanes {
         seat: &mut Seat,
     ) -> Result<(), Abandoned> {
         let lane = batch.lane();
+        let standing = batch.intents.iter().flat_map(Intent::standing);
+        let bytes = standing.map(|slot| slot.bytes).sum();
+        let members = u64::try_from(batch.intents.len()).unwrap_or(u64::MAX);
+        self.courier.sight.batch(members, bytes, batch.since);
         let mut work = Work::new(batch, self.courier.patience());
         loop {
             self.prepare_all(&mut work);
@@ -294,6 +298,7 @@ impl SegmentLanes {
                 self.courier.note_refused(standing.iter());
             }
             for slot in standing {
+                self.courier.sight.refused(refused.status, 1);
                 self.courier.dead_letter(slot, reason, refused, sent.clone());
             }
         }
