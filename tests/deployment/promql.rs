@@ -45,6 +45,9 @@ pub(crate) fn check(expression: &str) {
 /// The labels of a metric, with those of the scrape; panics when there is no such metric.
 pub(crate) fn labels(name: &str) -> BTreeSet<String> {
     let of_the_scrape = OF_THE_SCRAPE.map(str::to_owned);
+    if name == "ALERTS" {
+        return ["alertname", "alertstate", "severity"].map(str::to_owned).into();
+    }
     if name == "up" || of_the_process().contains(name) {
         return of_the_scrape.into();
     }

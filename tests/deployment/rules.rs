@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::dashboard::sections;
 use crate::files::{path, texts, yaml};
 use crate::promql;
 
@@ -21,6 +22,10 @@ fn every_alert_names_what_exists_and_says_what_to_do() {
         for text in ["summary", "description"] {
             assert!(rule["annotations"][text].is_string(), "{name}: no {text}");
         }
+        let runbook = rule["annotations"]["runbook"].as_str().expect(name);
+        assert!(runbook.starts_with("1. ") && runbook.contains(" 2. "), "{name}: {runbook}");
+        let section = rule["annotations"]["readme"].as_str().expect(name).to_owned();
+        assert!(sections().contains(&section), "{name}: the README has no section {section}");
         let named = promql::read(rule["expr"].as_str().unwrap());
         for label in rule["annotations"]["summary"].as_str().unwrap().split("$labels.").skip(1) {
             let label: String = label.chars().take_while(char::is_ascii_alphanumeric).collect();
