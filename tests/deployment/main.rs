@@ -2,7 +2,8 @@
 //! manifests for Kubernetes, the unit for systemd, the dashboard and the alert rules.
 //!
 //! No container is started: what is checked is that the files agree with each other, with the
-//! metrics that exist and with the command line. That the images behave is not.
+//! metrics that exist and with the command line. That the images behave is not. But a real Prometheus
+//! takes the rules and looks at running services, see `live`.
 
 #![cfg(test)]
 
@@ -11,6 +12,7 @@ mod configuration;
 mod dashboard;
 mod files;
 mod kubernetes;
+mod live;
 mod metrics;
 mod promql;
 #[path = "../support/python.rs"]
@@ -18,4 +20,6 @@ mod python;
 mod rules;
 mod schemas;
 mod scripts;
+#[path = "../support/mod.rs"]
+mod support;
 mod systemd;

@@ -15,6 +15,7 @@ pub(crate) mod launchdarkly;
 pub(crate) mod maven;
 pub(crate) mod oracle;
 pub(crate) mod production;
+pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod service;
 pub(crate) mod stranger;
