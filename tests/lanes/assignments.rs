@@ -18,9 +18,7 @@ fn mend(house: &House) {
 
 /// Until the lane is busy with what was sent on.
 fn wait_for_attempts(rig: &mut Rig<'_>, operation: &str) {
-    let labels = ["production", operation, "unavailable"];
-    let so = |rig: &Rig<'_>| rig.metrics.requests.with_label_values(&labels).get() > 1;
-    rig.until("some attempts", so);
+    rig.until("some attempts", |rig| rig.requests(operation, "unavailable") > 1);
 }
 
 #[test]

@@ -235,19 +235,18 @@ impl<'h> Trial<'h> {
         self.answer_with(json!({}));
         rig.record(0, &self.errand.record(MEMBERS[0]));
         rig.close();
-        let lane = ["production", self.errand.lane()];
-        let probes = [lane[0], lane[1], "misconfigured"];
-        rig.until("some probes", |rig| rig.metrics.requests.with_label_values(&probes).get() > 2);
+        let lane = self.errand.lane();
+        rig.until("some probes", |rig| rig.requests(lane, "misconfigured") > 2);
         let ready = rig.health.ready();
         let reason = ready.reasons.get("target production").cloned().unwrap_or_default();
         let status = self.action["status"].as_u64().unwrap();
         assert!(!ready.ok && reason.contains(&status.to_string()), "{self}: {ready:?}");
-        assert_eq!(rig.metrics.lane_halted.with_label_values(&lane).get(), 1, "{self}");
+        assert!(rig.is_halted(lane), "{self}");
         assert!(rig.settled.is_empty() && rig.refusals.is_empty(), "{self}: P7");
         self.mend();
         rig.drain();
         assert!(rig.health.ready().ok, "{self}: {:?}", rig.health.ready());
-        assert_eq!(rig.metrics.lane_halted.with_label_values(&lane).get(), 0, "{self}");
+        assert!(!rig.is_halted(lane), "{self}");
         self.assert_settled(rig, &[Settled { accepted: 1, dead: 0 }]);
         self.assert_done(&MEMBERS[..1], None);
     }

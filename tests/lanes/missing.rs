@@ -52,9 +52,7 @@ fn is_member(house: &House, segment: &str) -> bool {
 }
 
 fn wait_for_halt(rig: &mut Rig<'_>, lane: &str) {
-    let labels = ["production", lane];
-    let halted = |rig: &Rig<'_>| rig.metrics.lane_halted.with_label_values(&labels).get() == 1;
-    rig.until("the lane to halt", halted);
+    rig.until("the lane to halt", |rig| rig.is_halted(lane));
     assert!(rig.settled.is_empty() && rig.refusals.is_empty(), "P7");
 }
 

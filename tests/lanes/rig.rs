@@ -223,6 +223,21 @@ impl<'h> Rig<'h> {
         self.path.close(&all());
     }
 
+    /// Requests of a lane with this result, whatever their status.
+    pub(crate) fn requests(&self, lane: &str, result: &str) -> u64 {
+        let of = |status| ["production", lane, result, status];
+        let statuses = ["2xx", "3xx", "4xx", "5xx", "none"].map(of);
+        statuses.iter().map(|it| self.metrics.requests.with_label_values(it).get()).sum()
+    }
+
+    /// Whether a lane is halted, for one cause.
+    pub(crate) fn is_halted(&self, lane: &str) -> bool {
+        let causes = ["credentials", "address"].map(|cause| ["production", lane, cause]);
+        let halted = causes.map(|labels| self.metrics.lane_halted.with_label_values(&labels).get());
+        assert!(halted.iter().sum::<i64>() <= 1, "two causes: {halted:?}");
+        halted.contains(&1)
+    }
+
     pub(crate) fn is_drained(&self) -> bool {
         self.path.is_drained(&all())
     }

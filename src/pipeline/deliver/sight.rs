@@ -164,13 +164,15 @@ impl LaneSight {
     }
 
     fn late(&self, times_ms: impl Iterator<Item = i64>) {
-        let latency = self.metrics.delivery_latency.with_label_values(&self.lane());
+        // Gathered first: a batch has thousands of records, and each would be several atomic writes.
+        let latency = self.metrics.delivery_latency.with_label_values(&self.lane()).local();
         let now_ms = clock::now_ms();
         for time_ms in times_ms {
             let late = now_ms.saturating_sub(time_ms).max(0);
             #[expect(clippy::cast_precision_loss, reason = "milliseconds fit a double")]
             latency.observe(late as f64 / 1_000.0);
         }
+        latency.flush();
     }
 }
 
