@@ -27,7 +27,8 @@ async fn every_panel_shows_something_and_every_alert_fires_and_clears() {
     let faults = async {
         tokio::join!(
             whole::events_that_do_not_count_and_a_removal_flood(&stand),
-            requests::token_address_limit_and_outage(&stand),
+            requests::token_address_and_outage(&stand),
+            requests::refused_for_their_number(&stand),
             letters::late_records_and_refused_ones(&stand),
             members::a_drain_that_ends_unfinished_and_a_crash(&stand),
             members::settled_and_not_committed(&stand),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::PATIENCE;
-use super::stand::{REQUESTS, Stand};
+use super::stand::{REQUESTS, Stand, THROTTLED};
 use crate::support::launchdarkly::{LaunchDarkly, TOKEN};
 use crate::support::production::Production;
 use crate::support::service::Service;
@@ -11,7 +11,7 @@ use crate::support::wait::eventually;
 
 const HERE: (&str, &str) = ("instance", REQUESTS);
 
-pub(super) async fn token_address_limit_and_outage(stand: &Stand) {
+pub(super) async fn token_address_and_outage(stand: &Stand) {
     let sandbox = LaunchDarkly::start().await;
     let service = Service::start(&stand.config(REQUESTS, sandbox.url()));
     let production = Production::start(&stand.kafka, stand.topic(REQUESTS), 2, 200);
@@ -23,15 +23,6 @@ pub(super) async fn token_address_limit_and_outage(stand: &Stand) {
     sandbox.clear_faults().await;
     stand.clears("LdsinkLaneHalted", &[HERE]).await;
 
-    status(&sandbox, 429, 0.5).await;
-    stand.fires("LdsinkThrottled", &[HERE]).await;
-    sandbox.clear_faults().await;
-    stand.clears("LdsinkThrottled", &[HERE]).await;
-
-    let pause = json!({ "kind": "status", "status": 429, "retry_after_seconds": 5 });
-    sandbox.set_faults(json!([{ "times": 1, "action": pause }])).await;
-    stand.fires("LdsinkLongHint", &[HERE, ("api", "events")]).await;
-    stand.clears("LdsinkLongHint", &[HERE]).await;
     an_outage(stand, &sandbox).await;
 
     let produced = production.stop().await.len();
@@ -41,6 +32,24 @@ pub(super) async fn token_address_limit_and_outage(stand: &Stand) {
     })
     .await;
     assert_eq!(service.stop().await.status.code(), Some(0));
+}
+
+pub(super) async fn refused_for_their_number(stand: &Stand) {
+    let here = ("instance", THROTTLED);
+    let sandbox = LaunchDarkly::start().await;
+    let _service = Service::start(&stand.config(THROTTLED, sandbox.url()));
+    let _production = Production::start(&stand.kafka, stand.topic(THROTTLED), 2, 50);
+    stand.is_quiet(THROTTLED).await;
+
+    let pause = json!({ "kind": "status", "status": 429, "retry_after_seconds": 5 });
+    sandbox.set_faults(json!([{ "times": 1, "action": pause }])).await;
+    stand.fires("LdsinkLongHint", &[here, ("api", "events")]).await;
+    stand.clears("LdsinkLongHint", &[here]).await;
+
+    status(&sandbox, 429, 0.5).await;
+    stand.fires("LdsinkThrottled", &[here]).await;
+    sandbox.clear_faults().await;
+    stand.clears("LdsinkThrottled", &[here]).await;
 }
 
 /// An incident from its begin to its end, as it shows in metrics.

@@ -16,11 +16,12 @@ use crate::support::wait::eventually;
 /// The instances, by the names they have in alerts.
 pub(super) const WHOLE: &str = "whole";
 pub(super) const REQUESTS: &str = "requests";
+pub(super) const THROTTLED: &str = "throttled";
 pub(super) const LETTERS: &str = "letters";
 pub(super) const STAYS: &str = "stays";
 pub(super) const CRASHES: &str = "crashes";
 pub(super) const FILTERS: &str = "filters";
-const INSTANCES: [&str; 6] = [WHOLE, REQUESTS, LETTERS, STAYS, CRASHES, FILTERS];
+const INSTANCES: [&str; 7] = [WHOLE, REQUESTS, THROTTLED, LETTERS, STAYS, CRASHES, FILTERS];
 
 /// Times and bounds that nobody wants to wait for or to fill up, and what takes their place.
 const SHORTER: [(&str, &str); 14] = [

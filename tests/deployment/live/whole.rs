@@ -22,10 +22,13 @@ async fn sandbox() -> &'static LaunchDarkly {
         .get_or_init(async || {
             let sandbox = LaunchDarkly::start().await;
             sandbox.create("metrics/storefront", &metric("checkout-total")).await;
+            // High enough to be told and not felt.
+            let limit = json!({ "scope": "token", "limit": 500, "window_ms": 2_000 });
+            sandbox.put("/sandbox/limits", &json!({ "limits": [limit] })).await;
             let status = |status: u16| json!({ "kind": "status", "status": status });
             let faults = json!([
                 { "body_contains": "refused-event", "action": status(400) },
-                { "probability": 0.1, "action": status(503) },
+                { "operation": "metric_import", "probability": 0.1, "action": status(503) },
             ]);
             sandbox.set_faults(faults).await;
             sandbox
