@@ -31,6 +31,7 @@ pub struct MappingFingerprint(pub Uuid);
 
 /// What splitting a batch gives.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "taken apart where it is made, never kept")]
 pub enum Split {
     /// The parts in offset order.
     Halves(EventBatch, EventBatch),

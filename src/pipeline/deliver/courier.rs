@@ -281,6 +281,9 @@ impl Courier {
         refused: &Refused,
         sent: Bytes,
     ) {
+        if slot.events_of.is_none() {
+            self.sight.refused(refused.status, 1);
+        }
         let letter = DeadLetter {
             origin: DeadLetterOrigin::InKafka { sent },
             refusal: refused.told(reason, &self.target),

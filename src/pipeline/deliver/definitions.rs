@@ -94,9 +94,7 @@ impl DefinitionLanes {
         seat: &mut Seat,
     ) -> Result<(), Abandoned> {
         let lane = LaneKey::Metric { target: batch.target, key: Arc::clone(&batch.metric) };
-        let (desired, invalid) = (desired(&batch), Refused::invalid(&batch));
-        let bytes = batch.slots.standing.iter().map(|slot| slot.bytes).sum();
-        self.courier.sight.batch(1, bytes, batch.since);
+        let (desired, invalid) = self.take_up(&batch);
         let Slots { mut standing, replaced: mut accepted } = batch.slots;
         let mut patience = self.courier.patience();
         let (applied, _probe) = loop {
@@ -147,7 +145,6 @@ impl DefinitionLanes {
                 self.courier.note_refused(standing.iter());
             }
             for slot in standing {
-                self.courier.sight.refused(refused.status, 1);
                 self.courier.dead_letter(slot, reason, &refused, sent.clone());
             }
         } else {
@@ -157,6 +154,12 @@ impl DefinitionLanes {
         }
         self.courier.settle(Settlement::Keyed { lane, accepted });
         Ok(())
+    }
+
+    /// Gives what the definition is meant to be, and why it cannot be that.
+    fn take_up(&self, batch: &MetricBatch) -> (Map<String, Value>, Option<Refused>) {
+        self.courier.sight.definition(batch);
+        (desired(batch), Refused::invalid(batch))
     }
 
     async fn apply(&self, work: Work<'_>) -> Result<Option<(RefusalReason, Refused)>, Abandoned> {

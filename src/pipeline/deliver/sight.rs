@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::launchdarkly::answer::{ApiError, ErrorClass};
 use crate::model::batch::EventBatch;
+use crate::model::operation::MetricBatch;
 use crate::model::outcome::Outcome;
 use crate::model::progress::Slot;
 use crate::telemetry::clock;
@@ -128,6 +129,12 @@ impl LaneSight {
         metrics.batch_bytes.with_label_values(&lane).observe(bytes as f64);
         let waited = since.elapsed().as_secs_f64();
         metrics.batch_wait.with_label_values(&lane).observe(waited);
+    }
+
+    /// The lane takes up a metric definition.
+    pub(super) fn definition(&self, batch: &MetricBatch) {
+        let bytes = batch.slots.standing.iter().map(|slot| slot.bytes).sum();
+        self.batch(1, bytes, batch.since);
     }
 
     /// A refused batch is split to find the record at fault.

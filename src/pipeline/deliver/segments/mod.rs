@@ -298,7 +298,6 @@ impl SegmentLanes {
                 self.courier.note_refused(standing.iter());
             }
             for slot in standing {
-                self.courier.sight.refused(refused.status, 1);
                 self.courier.dead_letter(slot, reason, refused, sent.clone());
             }
         }
