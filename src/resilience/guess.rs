@@ -33,6 +33,7 @@ const CONFIRMS: f64 = 0.7;
 const FADING: f64 = 0.95;
 /// How much more at first; twice as much from window to window.
 const MORE: f64 = 0.02;
+const MORE_IF_UNSURE: f64 = 0.1;
 const MOST_MORE: f64 = 0.5;
 /// How many times what was once accepted makes a limit not worth keeping.
 const FORGOTTEN_AT: f64 = 20.0;
@@ -61,6 +62,7 @@ pub struct Guess {
 struct Limit {
     per_window: f64,
     cut_to: f64,
+    since: Instant,
     more: f64,
     raise_at: Instant,
     patience: u32,
@@ -137,6 +139,10 @@ impl Guess {
         let accepted = self.count();
         let before = self.last_overrun.replace(now);
         let again = before.is_some_and(|before| now - before <= WINDOW * TOGETHER);
+        if self.limit.is_some_and(|limit| now.saturating_duration_since(limit.since) < WINDOW) {
+            // Too soon for the cut to show: the pauses have to do (B2).
+            return;
+        }
         let whole = self.first.is_some_and(|first| now - first >= WINDOW);
         let (base, patience) = match self.limit {
             None if again && whole && accepted >= TELLING => (accepted, PATIENCE),
@@ -147,12 +153,17 @@ impl Guess {
             Some(limit) => (accepted, limit.patience.min(PATIENCE)),
         };
         // So many in any window of ours are half as many in one of the server's at least.
-        let least = TELLING.max(self.best_by(now) / 2.0);
-        let per_window = (base * CAUTION).max(least);
+        let per_window = (base * CAUTION).max(self.best_by(now) / 2.0);
+        if per_window < TELLING {
+            // Whatever refuses, it is not the number of requests, or too small a one to be told.
+            (self.limit, self.last_overrun) = (None, None);
+            return;
+        }
         self.limit = Some(Limit {
             per_window,
             cut_to: per_window,
-            more: MORE,
+            since: now,
+            more: if patience > PATIENCE { MORE } else { MORE_IF_UNSURE },
             raise_at: now + WINDOW * patience,
             patience,
         });
@@ -243,6 +254,38 @@ mod tests {
         }
         let limit = guess.limit().unwrap();
         assert!(limit >= 95.0, "{limit}: they were accepted, after all");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_at_any_pace_are_no_limit_b1() {
+        let mut now = Instant::now();
+        let mut guess = Guess::new(SHORTEST);
+        let mut slowest = f64::MAX;
+        // One in five is refused, however many there are, in one window of seven.
+        for window in 0..70 {
+            let end = now + WINDOW;
+            let mut made = 0;
+            while now < end {
+                match guess.leave(now) {
+                    Leave::At(at) => now = at.min(end),
+                    Leave::Now | Leave::AfterAnAnswer => {
+                        guess.sent(now);
+                        made += 1;
+                        if window % 7 == 4 && made % 5 == 0 {
+                            guess.refused(Some(SHORTEST), now, now);
+                        } else {
+                            guess.accepted(now);
+                        }
+                        now += Duration::from_millis(100);
+                    }
+                }
+            }
+            if window > 7 {
+                slowest = slowest.min(f64::from(made));
+            }
+        }
+        assert!(slowest >= TELLING, "{slowest}");
+        assert!(guess.limit().is_none_or(|limit| limit > TELLING), "{guess:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! The admin address: the status page, metrics, health, and what a person may ask of the service.
 //!
-//! Reading needs no token; whatever changes something is decided by [`access`].
+//! Reading needs no token; who may change something is decided in one place (`access`).
 
 mod access;
 mod api;

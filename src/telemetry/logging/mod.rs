@@ -12,7 +12,6 @@ use std::io::IsTerminal;
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
-use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
@@ -68,9 +67,12 @@ pub fn start(settings: &LogSettings) {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // One filter for all: filters of single layers keep their verdict by thread, and a line may meet
+    // that of another one.
     let log = tracing_subscriber::registry()
-        .with(Limited { lines, limiter: &LIMITER }.with_filter(filter))
-        .with(Remember(&RECENT).with_filter(LevelFilter::WARN));
+        .with(filter)
+        .with(Limited { lines, limiter: &LIMITER })
+        .with(Remember(&RECENT));
     if log.try_init().is_err() {
         tracing::debug!("logging was started before");
     } else if FILTER.set(handle).is_err() {

@@ -36,7 +36,8 @@ fn logging(
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || to.clone());
     let filter = EnvFilter::builder().parse("debug").unwrap();
     let log = tracing_subscriber::registry()
-        .with(Limited { lines, limiter }.with_filter(filter))
+        .with(filter)
+        .with(Limited { lines, limiter })
         .with(Remember(recent));
     (written, log)
 }
