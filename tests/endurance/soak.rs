@@ -82,6 +82,10 @@ pub(crate) async fn run(arguments: &Arguments) {
     let pace = Pace { keeps_identities: false, ..scene.pace(RECORDS_PER_SECOND, arguments.seed) };
     let load = Load::start(&kafka, pace);
     let config = scene.config(&Membership::Cooperative.properties(0, Sessions::Patient));
+    // While LaunchDarkly throttles, few requests have to carry much.
+    let few = "max_events: 100,";
+    assert!(config.contains(few), "{config}");
+    let config = config.replace(few, "max_events: 1000,");
     let measured = vec![Service::start(&config), Service::start(&config)];
     let mut soak = Soak {
         scene,
