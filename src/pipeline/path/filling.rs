@@ -6,13 +6,19 @@
 //!
 //! # Invariants
 //! - F1: nothing waits longer for that: whatever is under way was cut before, and every answer is a
-//!   reason to look again.
+//!   reason to look again, as is some time without one.
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Path;
 use super::partition::PartitionPath;
 use crate::model::batch::TargetId;
+
+/// Room may be made without an answer: what was under way is another instance's now, or waits for a
+/// person.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// When open batches are to be looked at.
 #[derive(Debug, Default)]
@@ -46,6 +52,10 @@ impl Path {
                 next = Some(next.map_or(due, |next| next.min(due)));
             }
         }
+        if overdue {
+            let again = now + LOOK_AGAIN;
+            next = Some(next.map_or(again, |next| next.min(again)));
+        }
         (self.filling.overdue, self.filling.due) = (overdue, next);
     }
 
@@ -74,8 +84,6 @@ impl Path {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::tests::{Rig, rig, zero};
     use super::*;
     use crate::model::batch::EventBatch;
@@ -123,8 +131,16 @@ delivery: { concurrency: 2 }
         rig.accept(sent.remove(0));
         let (new, _) = rig.turn_at(now);
         assert_eq!(new.iter().map(EventBatch::records).collect::<Vec<_>>(), [3], "all that came");
+        // Without an answer, too, once what was under way waits for a person.
+        rig.take_in(0, 200, r#"{"user":"u"}"#, now);
+        now += Duration::from_secs(1);
+        let (new, next) = rig.turn_at(now);
+        assert!(new.is_empty());
+        let withheld = sent[0].fence.withhold(1);
+        assert_eq!(rig.turn_at(next.unwrap()).0.len(), 1);
+        drop(withheld);
         // A batch that is full goes all the same.
-        for offset in 5..105 {
+        for offset in 205..305 {
             rig.take_in(0, offset, r#"{"user":"u"}"#, now);
         }
         assert_eq!(rig.turn_at(now).0[0].records(), 100);
