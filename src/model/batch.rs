@@ -1,7 +1,7 @@
 //! Metric events of one partition for one target, ready to be one request.
 //!
-//! A batch remembers where each record's part of the body ends, so a refused batch is split by
-//! slicing and nothing is serialised twice.
+//! The body is written once and is the request as it is; a batch remembers where each record's part of
+//! it ends, so a refused batch is split without writing anything anew.
 //!
 //! # Invariants
 //! - B1: all events come from one partition, in offset order, and a record's events are never
@@ -52,7 +52,7 @@ pub struct Mark {
     pub time_ms: Option<i64>,
 }
 
-/// A cut batch. The body holds its events joined by commas, without the array's brackets.
+/// A cut batch.
 #[derive(Clone)]
 pub struct EventBatch {
     pub target: TargetId,
@@ -61,7 +61,8 @@ pub struct EventBatch {
     pub fence: Fence,
     pub fingerprint: MappingFingerprint,
     pub marks: Vec<Mark>,
-    /// `,event,event…`: every event is preceded by a comma, so any run of records is a slice.
+    /// `[event,event…]`: one character before every event and one behind the last, so a part of it
+    /// needs no more than other brackets.
     pub body: Bytes,
     /// Offset of `body` within the body that the marks were made for.
     pub base: usize,
@@ -99,13 +100,9 @@ impl EventBatch {
         self.marks.iter().fold(RouteSet::NONE, |routes, mark| routes.and(mark.routes))
     }
 
-    /// The request body: a JSON array. Copies the events once.
-    pub fn to_json(&self) -> Bytes {
-        let mut json = Vec::with_capacity(self.body.len() + 1);
-        json.push(b'[');
-        json.extend_from_slice(self.body.get(1..).unwrap_or_default());
-        json.push(b']');
-        Bytes::from(json)
+    /// What its records take: as much as those of its parts together.
+    pub fn bytes(&self) -> usize {
+        self.body.len().saturating_sub(1)
     }
 
     /// Derives the payload ID from what the batch holds: the same cut has the same ID in every
@@ -143,15 +140,16 @@ impl EventBatch {
         let mut head = self;
         let tail_marks = head.marks.split_off(middle);
         let cut = head.marks.last().map_or(0, |m| m.end) - head.base;
+        let part = |events: &[u8], end: &[u8]| Bytes::from([b"[", events, end].concat());
         let tail = Self {
             marks: tail_marks,
-            body: head.body.slice(cut..),
+            body: part(head.body.get(cut + 1..).unwrap_or_default(), b""),
             base: head.base + cut,
             partition: head.partition.clone(),
             fence: head.fence.clone(),
             ..head
         };
-        head.body.truncate(cut);
+        head.body = part(head.body.get(1..cut).unwrap_or_default(), b"]");
         Split::Halves(head, tail)
     }
 }
@@ -164,7 +162,7 @@ impl std::fmt::Debug for EventBatch {
             .field("first", &self.first_offset())
             .field("last", &self.last_offset())
             .field("records", &self.records())
-            .field("bytes", &self.body.len())
+            .field("bytes", &self.bytes())
             .finish_non_exhaustive()
     }
 }
@@ -177,11 +175,12 @@ mod tests {
         let mut body = Vec::new();
         let mut marks = Vec::new();
         for (offset, event) in events {
-            body.push(b',');
+            body.push(if body.is_empty() { b'[' } else { b',' });
             body.extend_from_slice(event.as_bytes());
             let (routes, time_ms) = (RouteSet::of(0), Some(1_000 - offset));
             marks.push(Mark { offset: *offset, end: body.len(), events: 1, routes, time_ms });
         }
+        body.push(b']');
         EventBatch {
             target: TargetId(0),
             partition: Partition::new("t", 0),
@@ -197,7 +196,7 @@ mod tests {
     }
 
     fn json(batch: &EventBatch) -> String {
-        String::from_utf8(batch.to_json().to_vec()).unwrap()
+        String::from_utf8(batch.body.to_vec()).unwrap()
     }
 
     #[test]

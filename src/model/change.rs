@@ -53,6 +53,14 @@ pub struct Reading {
     pub before: BeforePolicy,
 }
 
+/// The parts of a change besides its row that anybody reads: what nobody does need not be found. Of a
+/// deleted row they are the row, and always there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    pub before: bool,
+    pub key: bool,
+}
+
 /// How much of the row as it was is in `before`. A column that is not there may have held anything,
 /// unless it is told otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,6 +84,9 @@ pub struct Change<'a> {
     pub before: Option<&'a str>,
     pub before_extent: BeforeExtent,
     pub after: Option<&'a str>,
+    /// `after` is the whole value, and nobody has looked at more of it than where it begins: whoever
+    /// reads it first finds out whether it is JSON.
+    pub is_unread: bool,
     /// The record's key, when it is JSON.
     pub key: Option<&'a str>,
     /// Where the change came from, as the capturing system tells it.
@@ -93,6 +104,16 @@ pub struct Placeholder {
     pub base64: &'static str,
     /// The same for an array of numbers: the codes of the text's characters, as JSON.
     pub codes: &'static str,
+}
+
+impl Wanted {
+    pub const ALL: Self = Self { before: true, key: true };
+    pub const ROW: Self = Self { before: false, key: false };
+
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { before: self.before || other.before, key: self.key || other.key }
+    }
 }
 
 // === impl Op ===
@@ -167,6 +188,7 @@ impl<'a> Change<'a> {
             before: None,
             before_extent: BeforeExtent::Whole,
             after: None,
+            is_unread: false,
             key: None,
             source: None,
             unavailable: None,

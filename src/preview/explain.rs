@@ -23,7 +23,7 @@ use crate::model::progress::Epoch;
 use crate::model::record::{OwnedRecord, Record};
 use crate::model::routes::RouteSet;
 use crate::pipeline::batch::OpenBatch;
-use crate::pipeline::decode::{Decoded, decode};
+use crate::pipeline::decode::{DecodeError, Decoded, check, decode};
 use crate::pipeline::route::projection::Picks;
 use crate::pipeline::route::{FormatGroup, Route, RouteError, RouteId, Routed, Router};
 use crate::pipeline::settings::{BatchSettings, PipelineSettings, Unmatched};
@@ -161,7 +161,8 @@ impl Walk<'_> {
             return self.note_all(group, &|_| Made::Filtered(FilterReason::TakenBefore));
         }
         let (record, mut room) = (self.record, String::new());
-        let change = match decode(group.reading, &record, &mut room) {
+        let decoded = decode(group.reading, group.wanted, &record, &mut room);
+        let change = match decoded.and_then(checked) {
             Ok(Decoded::Change(change)) => change,
             Ok(Decoded::Filtered(reason)) => {
                 self.has_row = false;
@@ -330,4 +331,11 @@ fn refusal(
         answer: None,
         attempts: 0,
     }
+}
+
+fn checked(decoded: Decoded<'_>) -> Result<Decoded<'_>, DecodeError> {
+    if let Decoded::Change(change) = &decoded {
+        check(change)?;
+    }
+    Ok(decoded)
 }

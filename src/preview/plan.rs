@@ -95,7 +95,7 @@ impl Planner {
             condition: None,
             // What stands in it is checked where it is mapped; only the address could be wrong, and
             // the configuration has tried that.
-            request: target.events.describe(batch.to_json(), id).ok()?,
+            request: target.events.describe(batch.body.clone(), id).ok()?,
         })
     }
 

@@ -106,7 +106,8 @@ fn assert_agree(explained: &Explanation, done: &Done, what: &str) {
     };
     assert_eq!(refused, done.refusals, "{what}");
     let requests = |batches: &[EventBatch]| {
-        let request = |batch: &EventBatch| (batch.target, batch.payload_id("t"), batch.to_json());
+        let request =
+            |batch: &EventBatch| (batch.target, batch.payload_id("t"), batch.body.clone());
         batches.iter().map(request).collect::<Vec<_>>()
     };
     assert_eq!(requests(&explained.batches), requests(&done.events), "{what}");

@@ -21,7 +21,7 @@ use super::members::Members;
 use super::{
     DecodeError, Decoded, debezium, debezium_flat, delete_by_key, json, json_key, maxwell,
 };
-use crate::model::change::Format;
+use crate::model::change::{Format, Wanted};
 use crate::model::record::Record;
 
 /// What formats are told by.
@@ -30,16 +30,17 @@ const SIGNS: [&str; 9] =
 
 pub(super) fn decode<'a>(
     record: &Record<'a>,
+    wanted: Wanted,
     belief: Belief<'a>,
 ) -> Result<Decoded<'a>, DecodeError> {
     let Some(value) = record.value else {
         return Ok(delete_by_key(record, json_key(record).map(unwrapped)));
     };
     match std::str::from_utf8(value).map_or(Format::Json, format_of) {
-        Format::Debezium => debezium::decode(record, belief),
-        Format::DebeziumFlat => debezium_flat::decode(record, belief),
-        Format::Maxwell => maxwell::decode(record),
-        Format::Json | Format::Auto => json::decode(record),
+        Format::Debezium => debezium::decode(record, wanted, belief),
+        Format::DebeziumFlat => debezium_flat::decode(record, wanted, belief),
+        Format::Maxwell => maxwell::decode(record, wanted),
+        Format::Json | Format::Auto => json::decode(record, wanted),
     }
 }
 
@@ -132,11 +133,13 @@ mod tests {
                 value: None,
                 headers: &NoHeaders,
             };
-            let Decoded::Change(change) = decode(&record, Belief::full()).unwrap() else {
+            let Decoded::Change(change) = decode(&record, Wanted::ALL, Belief::full()).unwrap()
+            else {
                 panic!("filtered")
             };
             assert_eq!((change.op, change.tombstone, change.row()), (Op::Delete, true, row));
-            let keyless = decode(&Record { key: None, ..record }, Belief::full()).unwrap();
+            let keyless =
+                decode(&Record { key: None, ..record }, Wanted::ALL, Belief::full()).unwrap();
             assert!(matches!(keyless, Decoded::Filtered(FilterReason::Tombstone)));
         }
     }

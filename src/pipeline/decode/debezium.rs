@@ -10,8 +10,10 @@
 use super::before::Belief;
 use super::connect::{document, unwrapped};
 use super::members::members;
-use super::{DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, text_of};
-use crate::model::change::{Change, Op, Placeholder};
+use super::{
+    DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, reads_key, text_of,
+};
+use crate::model::change::{Change, Op, Placeholder, Wanted};
 use crate::model::outcome::FilterReason;
 use crate::model::record::Record;
 
@@ -46,6 +48,7 @@ struct Envelope<'a>([Option<&'a str>; MEMBERS.len()]);
 
 pub(super) fn decode<'a>(
     record: &Record<'a>,
+    wanted: Wanted,
     belief: Belief<'a>,
 ) -> Result<Decoded<'a>, DecodeError> {
     let text = record.value.map(text_of).transpose()?;
@@ -63,10 +66,12 @@ pub(super) fn decode<'a>(
         };
     };
     let op = op_of(op).ok_or_else(|| not_an_envelope(&format!("its `op` is {}", excerpt(op))))?;
+    let is_row = wanted.before || op == Op::Delete;
+    let key = if reads_key(op, wanted) { json_key(record).map(unwrapped) } else { None };
     let change = Change {
-        before,
+        before: before.filter(|_| is_row),
         after,
-        key: json_key(record).map(unwrapped),
+        key,
         source,
         unavailable: Some(&UNAVAILABLE),
         ..Change::new(*record, op)
@@ -137,7 +142,7 @@ mod tests {
     }
 
     fn change<'a>(record: &Record<'a>) -> Change<'a> {
-        match decode(record, Belief::full()).unwrap() {
+        match decode(record, Wanted::ALL, Belief::full()).unwrap() {
             Decoded::Change(change) => change,
             Decoded::Filtered(reason) => panic!("filtered: {reason:?}"),
         }
@@ -198,7 +203,7 @@ mod tests {
                 FilterReason::Housekeeping,
             ),
         ] {
-            match decode(&record("{}", value), Belief::full()) {
+            match decode(&record("{}", value), Wanted::ALL, Belief::full()) {
                 Ok(Decoded::Filtered(found)) => assert_eq!(found, reason, "{value:?}"),
                 other => panic!("{value:?}: {other:?}"),
             }
@@ -214,7 +219,8 @@ mod tests {
             ("[]", "expects"),
             ("{", "EOF"),
         ] {
-            let error = decode(&record("{}", Some(value)), Belief::full()).unwrap_err();
+            let error =
+                decode(&record("{}", Some(value)), Wanted::ALL, Belief::full()).unwrap_err();
             assert!(error.detail.contains(said), "{value}: {}", error.detail);
         }
     }

@@ -22,22 +22,25 @@ use super::before::Belief;
 use super::connect::{document, unwrapped};
 use super::debezium::{UNAVAILABLE, op_of};
 use super::{
-    DecodeError, Decoded, delete_by_key, excerpt, invalid_envelope, invalid_json, json_key, text_of,
+    DecodeError, Decoded, delete_by_key, excerpt, invalid_envelope, invalid_json, json_key,
+    reads_key, text_of,
 };
-use crate::model::change::{Change, Op};
+use crate::model::change::{Change, Op, Wanted};
 use crate::model::outcome::FilterReason;
 use crate::model::record::Record;
 
 pub(super) fn decode<'a>(
     record: &Record<'a>,
+    wanted: Wanted,
     belief: Belief<'a>,
 ) -> Result<Decoded<'a>, DecodeError> {
-    let key = json_key(record).map(unwrapped);
+    let key = || json_key(record).map(unwrapped);
     let text = record.value.map(text_of).transpose()?;
     let Some(row) = text.map(row_of).transpose()?.flatten() else {
-        return Ok(delete_by_key(record, key));
+        return Ok(delete_by_key(record, key()));
     };
     let op = row.op()?;
+    let key = if reads_key(op, wanted) { key() } else { None };
     let change = Change { key, unavailable: Some(&UNAVAILABLE), ..Change::new(*record, op) };
     Ok(match op {
         Op::Truncate | Op::Message => Decoded::Filtered(FilterReason::NoRow),
@@ -157,7 +160,8 @@ mod tests {
             let wrapped = format!(r#"{{"schema":{{"type":"struct"}},"payload":{row}}}"#);
             for value in [format!(" {row}\n"), wrapped] {
                 let record = record("{\"id\":1}", Some(&value));
-                let Decoded::Change(change) = decode(&record, Belief::full()).unwrap() else {
+                let Decoded::Change(change) = decode(&record, Wanted::ALL, Belief::full()).unwrap()
+                else {
                     panic!("not a change: {value}");
                 };
                 assert_eq!((change.op, change.row()), (op, Some(&*row)), "{value}");
@@ -179,14 +183,15 @@ mod tests {
         ] {
             for key in ["{\"id\":9}", r#"{"schema":{"type":"struct"},"payload":{"id":9}}"#] {
                 let record = record(key, value);
-                let Decoded::Change(change) = decode(&record, Belief::full()).unwrap() else {
+                let Decoded::Change(change) = decode(&record, Wanted::ALL, Belief::full()).unwrap()
+                else {
                     panic!("not a change: {value:?}");
                 };
                 assert!(change.tombstone);
                 assert_eq!((change.op, change.row()), (Op::Delete, Some("{\"id\":9}")));
             }
             for key in ["9", r#"{"schema":{"type":"int32"},"payload":9}"#, "order-9"] {
-                let filtered = decode(&record(key, value), Belief::full()).unwrap();
+                let filtered = decode(&record(key, value), Wanted::ALL, Belief::full()).unwrap();
                 assert!(matches!(filtered, Decoded::Filtered(FilterReason::Tombstone)), "{key}");
             }
         }
@@ -198,7 +203,8 @@ mod tests {
             [r#"{"id":1,"schema":{"v":1},"payload":{"id":2}}"#, r#"{"schema":"a","payload":{}}"#]
         {
             let record = record("{}", Some(value));
-            let Decoded::Change(change) = decode(&record, Belief::full()).unwrap() else {
+            let Decoded::Change(change) = decode(&record, Wanted::ALL, Belief::full()).unwrap()
+            else {
                 panic!("not a change")
             };
             assert_eq!(change.row(), Some(value));
@@ -209,7 +215,8 @@ mod tests {
     fn operations_without_a_row_are_filtered() {
         for op in ["t", "m"] {
             let value = format!(r#"{{"__op":"{op}"}}"#);
-            let filtered = decode(&record("{}", Some(&value)), Belief::full()).unwrap();
+            let filtered =
+                decode(&record("{}", Some(&value)), Wanted::ALL, Belief::full()).unwrap();
             assert!(matches!(filtered, Decoded::Filtered(FilterReason::NoRow)), "{op}");
         }
     }
@@ -225,7 +232,8 @@ mod tests {
             ("{\"id\":", "EOF"),
             ("", "EOF"),
         ] {
-            let error = decode(&record("{}", Some(value)), Belief::full()).unwrap_err();
+            let error =
+                decode(&record("{}", Some(value)), Wanted::ALL, Belief::full()).unwrap_err();
             assert!(error.detail.contains(said), "{value}: {}", error.detail);
         }
     }

@@ -5,32 +5,37 @@
 
 use serde_json::value::RawValue;
 
-use super::{DecodeError, Decoded, delete_by_key, invalid_json, json_key};
-use crate::model::change::{Change, Op};
+use super::{DecodeError, Decoded, JSON_SPACE, delete_by_key, invalid_json, json_key};
+use crate::model::change::{Change, Op, Wanted};
 use crate::model::outcome::RefusalReason;
 use crate::model::record::Record;
 
-pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
+pub(super) fn decode<'a>(record: &Record<'a>, wanted: Wanted) -> Result<Decoded<'a>, DecodeError> {
     let Some(value) = record.value else {
         return Ok(delete_by_key(record, json_key(record)));
     };
-    let document: &RawValue = serde_json::from_slice(value).map_err(|e| invalid_json(&e))?;
-    let text = document.get();
+    // Picking its fields reads all of an object, so it is not read twice.
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    let text = text.trim_matches(|c: char| c.is_ascii() && JSON_SPACE.contains(&(c as u8)));
+    if text.starts_with('{') {
+        let key = if wanted.key { json_key(record) } else { None };
+        let change = Change::new(*record, Op::Upsert);
+        return Ok(Decoded::Change(Change { after: Some(text), is_unread: true, key, ..change }));
+    }
+    check(value)?;
     // Kafka Connect's converter writes a tombstone as these four letters when it knows a schema.
     if text == "null" {
         return Ok(delete_by_key(record, json_key(record)));
     }
-    if !text.starts_with('{') {
-        return Err(DecodeError {
-            reason: RefusalReason::InvalidJson,
-            detail: format!("the value is a JSON {}, not an object", kind_of(text)),
-        });
-    }
-    Ok(Decoded::Change(Change {
-        after: Some(text),
-        key: json_key(record),
-        ..Change::new(*record, Op::Upsert)
-    }))
+    Err(DecodeError {
+        reason: RefusalReason::InvalidJson,
+        detail: format!("the value is a JSON {}, not an object", kind_of(text)),
+    })
+}
+
+/// Whether a value is one JSON document and nothing else.
+pub(super) fn check(value: &[u8]) -> Result<(), DecodeError> {
+    serde_json::from_slice::<&RawValue>(value).map(|_| ()).map_err(|e| invalid_json(&e))
 }
 
 fn kind_of(json: &str) -> &'static str {
@@ -60,9 +65,19 @@ mod tests {
         }
     }
 
+    /// What it is, and whether it is JSON to its end.
+    fn read<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
+        let decoded = decode(record, Wanted::ALL)?;
+        if let Decoded::Change(change) = &decoded {
+            super::super::check(change)?;
+        }
+        Ok(decoded)
+    }
+
     #[test]
     fn an_object_is_the_row() {
-        let Decoded::Change(change) = decode(&record(Some(b" {\"a\":1} "))).unwrap() else {
+        let Decoded::Change(change) = decode(&record(Some(b" {\"a\":1} ")), Wanted::ALL).unwrap()
+        else {
             panic!("not a change");
         };
         assert_eq!(change.row(), Some("{\"a\":1}"));
@@ -72,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_record_without_a_value_deletes_by_its_key() {
-        let Decoded::Change(change) = decode(&record(None)).unwrap() else {
+        let Decoded::Change(change) = decode(&record(None), Wanted::ALL).unwrap() else {
             panic!("not a change");
         };
         assert!(change.tombstone);
@@ -81,7 +96,10 @@ mod tests {
         for key in [None, Some("7"), Some("order-7"), Some("[7]"), Some("")] {
             let keyed = Record { key: key.map(str::as_bytes), ..record(None) };
             assert!(
-                matches!(decode(&keyed).unwrap(), Decoded::Filtered(FilterReason::Tombstone)),
+                matches!(
+                    decode(&keyed, Wanted::ALL).unwrap(),
+                    Decoded::Filtered(FilterReason::Tombstone)
+                ),
                 "{key:?}"
             );
         }
@@ -89,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_word_null_is_a_tombstone() {
-        let Decoded::Change(change) = decode(&record(Some(b"null"))).unwrap() else {
+        let Decoded::Change(change) = decode(&record(Some(b"null")), Wanted::ALL).unwrap() else {
             panic!("not a change");
         };
         assert!(change.tombstone);
@@ -105,9 +123,9 @@ mod tests {
             ("", "EOF"),
             ("{\"a\":1} x", "trailing"),
         ] {
-            let error = decode(&record(Some(value.as_bytes()))).unwrap_err();
+            let error = read(&record(Some(value.as_bytes()))).unwrap_err();
             assert!(error.detail.contains(said), "{value}: {}", error.detail);
         }
-        assert!(decode(&record(Some(b"{\"a\":\"\xff\"}"))).is_err());
+        assert!(read(&record(Some(b"{\"a\":\"\xff\"}"))).is_err());
     }
 }

@@ -14,8 +14,10 @@
 //! Not here: rows that Maxwell has encrypted.
 
 use super::members::{Members, members};
-use super::{DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, text_of};
-use crate::model::change::{BeforeExtent, Change, Op};
+use super::{
+    DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, reads_key, text_of,
+};
+use crate::model::change::{BeforeExtent, Change, Op, Wanted};
 use crate::model::outcome::FilterReason;
 use crate::model::record::Record;
 
@@ -27,7 +29,7 @@ pub(super) enum Kind {
     Housekeeping,
 }
 
-pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError> {
+pub(super) fn decode<'a>(record: &Record<'a>, wanted: Wanted) -> Result<Decoded<'a>, DecodeError> {
     let Some(value) = record.value else {
         return Ok(Decoded::Filtered(FilterReason::Tombstone));
     };
@@ -54,7 +56,7 @@ pub(super) fn decode<'a>(record: &Record<'a>) -> Result<Decoded<'a>, DecodeError
         before,
         before_extent,
         after,
-        key: json_key(record),
+        key: if reads_key(op, wanted) { json_key(record) } else { None },
         source: Some(text.trim_ascii()),
         ..Change::new(*record, op)
     }))
@@ -116,7 +118,7 @@ mod tests {
         ] {
             let value = document(kind, &format!(",\"commit\":true,\"data\":{new}{rest}"));
             let record = record(Some(&value));
-            let Decoded::Change(change) = decode(&record).unwrap() else {
+            let Decoded::Change(change) = decode(&record, Wanted::ALL).unwrap() else {
                 panic!("not a change: {kind}");
             };
             assert_eq!((change.op, change.before, change.after), (op, before, after), "{kind}");
@@ -139,10 +141,10 @@ mod tests {
             "database-drop",
         ] {
             let value = document(kind, ",\"data\":{}");
-            let filtered = decode(&record(Some(&value))).unwrap();
+            let filtered = decode(&record(Some(&value)), Wanted::ALL).unwrap();
             assert!(matches!(filtered, Decoded::Filtered(FilterReason::Housekeeping)), "{kind}");
         }
-        let tombstone = decode(&record(None)).unwrap();
+        let tombstone = decode(&record(None), Wanted::ALL).unwrap();
         assert!(matches!(tombstone, Decoded::Filtered(FilterReason::Tombstone)));
     }
 
@@ -157,7 +159,7 @@ mod tests {
             ("null", "an object"),
             ("{", "EOF"),
         ] {
-            let error = decode(&record(Some(value))).unwrap_err();
+            let error = decode(&record(Some(value)), Wanted::ALL).unwrap_err();
             assert!(error.detail.contains(said), "{value}: {}", error.detail);
         }
     }

@@ -21,9 +21,12 @@ mod members;
 use serde_json::value::RawValue;
 
 use self::before::Belief;
-use crate::model::change::{Change, Format, Op, Reading};
+use crate::model::change::{Change, Format, Op, Reading, Wanted};
 use crate::model::outcome::{FilterReason, RefusalReason};
 use crate::model::record::Record;
+
+/// What may stand around a JSON value.
+const JSON_SPACE: [u8; 4] = *b" \t\n\r";
 
 /// What a record turned out to be.
 #[derive(Debug)]
@@ -41,21 +44,34 @@ pub struct DecodeError {
     pub detail: String,
 }
 
-/// Decodes a record in place: the change borrows from the record's bytes. `room` is for what is left
-/// of a document of which not everything is believed.
+/// Decodes a record in place: the change borrows from the record's bytes, and holds no more than what
+/// is `wanted` of it. `room` is for what is left of a document of which not everything is believed.
+///
+/// # Errors
+/// Why the record cannot be read. Of a change that `is_unread` that is known only when it has been read,
+/// see [`check`].
 pub fn decode<'a>(
     reading: Reading,
+    wanted: Wanted,
     record: &Record<'a>,
     room: &'a mut String,
 ) -> Result<Decoded<'a>, DecodeError> {
     let belief = Belief { policy: reading.before, room };
     match reading.format {
-        Format::Json => json::decode(record),
-        Format::Debezium => debezium::decode(record, belief),
-        Format::DebeziumFlat => debezium_flat::decode(record, belief),
-        Format::Maxwell => maxwell::decode(record),
-        Format::Auto => auto::decode(record, belief),
+        Format::Json => json::decode(record, wanted),
+        Format::Debezium => debezium::decode(record, wanted, belief),
+        Format::DebeziumFlat => debezium_flat::decode(record, wanted, belief),
+        Format::Maxwell => maxwell::decode(record, wanted),
+        Format::Auto => auto::decode(record, wanted, belief),
     }
+}
+
+/// Reads a change that `is_unread`.
+///
+/// # Errors
+/// What [`decode`] would have said of its record, had it looked.
+pub fn check(change: &Change<'_>) -> Result<(), DecodeError> {
+    if change.is_unread { json::check(change.record.value.unwrap_or_default()) } else { Ok(()) }
 }
 
 /// What a record without a value says in formats where it is the delete itself: the row of this key
@@ -78,8 +94,18 @@ fn text_of(value: &[u8]) -> Result<&str, DecodeError> {
 /// The record's key, when it is a JSON document.
 fn json_key<'a>(record: &Record<'a>) -> Option<&'a str> {
     let key = record.key?;
+    // Most other keys are told by how they begin, which spares the making of an error.
+    let begin = key.iter().find(|byte| !JSON_SPACE.contains(byte))?;
+    if !matches!(begin, b'{' | b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9') {
+        return None;
+    }
     // A key only matters when a mapping asks for it, so one that is not JSON is simply absent.
     serde_json::from_slice::<&RawValue>(key).ok().map(RawValue::get)
+}
+
+/// Whether the key is read of a change of this kind: a deleted row may be no more than its key.
+fn reads_key(op: Op, wanted: Wanted) -> bool {
+    wanted.key || wanted.before || op == Op::Delete
 }
 
 fn invalid_json(error: &serde_json::Error) -> DecodeError {

@@ -140,7 +140,20 @@ fn believing<'a>(
     format: Format,
     record: &Record<'a>,
 ) -> Result<Decoded<'a>, DecodeError> {
-    super::decode(Reading { format, before }, record, Box::leak(Box::default()))
+    wanting(Wanted::ALL, Reading { format, before }, record)
+}
+
+/// Decodes, and reads what was left unread.
+fn wanting<'a>(
+    wanted: Wanted,
+    reading: Reading,
+    record: &Record<'a>,
+) -> Result<Decoded<'a>, DecodeError> {
+    let decoded = super::decode(reading, wanted, record, Box::leak(Box::default()))?;
+    if let Decoded::Change(change) = &decoded {
+        check(change)?;
+    }
+    Ok(decoded)
 }
 
 /// Everything a mapping can see of what was decoded.
@@ -194,6 +207,29 @@ proptest! {
                     prop_assert_eq!(text, text.trim_ascii());
                 }
             }
+        }
+    }
+
+    /// The row does not depend on what else is wanted, nor does whether there is one.
+    #[test]
+    fn what_nobody_wants_changes_nothing_else(
+        meant in meant(),
+        written in prop::sample::select(Format::ALL.to_vec()),
+        before in prop::sample::select(BeforePolicy::ALL.to_vec()),
+    ) {
+        let key = serde_json::to_vec(&json!({ "id": 1 })).unwrap();
+        let value = meant.write(written);
+        let record = record(Some(&key), Some(&value));
+        for format in Format::ALL {
+            let reading = Reading { format, before };
+            let shown = |wanted| match wanting(wanted, reading, &record) {
+                Ok(Decoded::Change(change)) => {
+                    let Change { op, tombstone, after, source, .. } = change;
+                    format!("{op:?} {tombstone} {:?} {after:?} {source:?}", change.row())
+                }
+                other => format!("{other:?}"),
+            };
+            prop_assert_eq!(shown(Wanted::ROW), shown(Wanted::ALL), "{:?}", format);
         }
     }
 

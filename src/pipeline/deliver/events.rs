@@ -55,7 +55,7 @@ impl EventLane {
 
     async fn deliver(&self, batch: EventBatch, seat: &mut Seat) -> Result<(), Abandoned> {
         failpoint::reach(Failpoint::JournaledNotSent);
-        self.courier.sight.batch(batch.events(), batch.body.len(), batch.since);
+        self.courier.sight.batch(batch.events(), batch.bytes(), batch.since);
         // Depth first, head before tail: the parts are settled about in offset order.
         let mut patience = self.courier.patience();
         let (mut open, mut letters) = (vec![batch], Vec::new());
@@ -122,7 +122,7 @@ impl EventLane {
         patience: Patience,
     ) -> Result<Answered<()>, Abandoned> {
         let payload_id = batch.payload_id(&self.courier.target);
-        let body = self.client.body(batch.to_json()).of_trace(&batch.trace);
+        let body = self.client.body(batch.body.clone()).of_trace(&batch.trace);
         let request = || self.client.import(&body, payload_id, clock::now_ms);
         let oldest = Some((&batch.partition, batch.first_offset()));
         let burden = Burden { lane: None, oldest, records: batch.records() };
@@ -149,7 +149,7 @@ impl EventLane {
         failpoint::reach(Failpoint::AnsweredNotSettled);
         self.courier.sight.delivered_batch(&batch);
         tracing::debug!(?batch, "batch accepted");
-        let bytes = batch.body.len();
+        let bytes = batch.bytes();
         let EventBatch { target, partition, epoch, marks, .. } = batch;
         let settled = Settlement::Batch { target, partition, epoch, marks, bytes };
         self.courier.settle(settled);
@@ -160,13 +160,13 @@ impl EventLane {
             partition: single.partition.clone(),
             epoch: single.epoch,
             offset: single.first_offset(),
-            bytes: single.body.len(),
+            bytes: single.bytes(),
             fence: single.fence.clone(),
             events_of: Some(single.target),
             routes: single.routes(),
             time_ms: single.oldest_ms(),
         };
         self.courier.sight.refused(refused.status, single.events());
-        self.courier.dead_letter(slot, refused.reason(), refused, single.to_json());
+        self.courier.dead_letter(slot, refused.reason(), refused, single.body.clone());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::partition::PartitionPath;
 use crate::model::progress::Epoch;
-use crate::model::record::Partition;
+use crate::model::record::{Partition, Record};
 use crate::pipeline::route::TopicRoutes;
 use crate::pipeline::settings::PipelineSettings;
 use crate::telemetry::metrics::Counter;
@@ -62,8 +62,11 @@ impl Books {
     }
 
     /// Finds the partition of a record.
-    pub(super) fn of_record(&mut self, topic: &str, number: i32) -> Option<&mut PartitionPath> {
-        let is_it = |p: &PartitionPath| p.id().number == number && &*p.id().topic == topic;
+    pub(super) fn of_record(&mut self, record: &Record<'_>) -> Option<&mut PartitionPath> {
+        let is_it = |partition: &PartitionPath| {
+            let Partition { topic, number } = partition.id();
+            *number == record.partition && **topic == *record.topic
+        };
         if !self.partitions.get(self.current).is_some_and(is_it) {
             self.current = self.partitions.iter().position(is_it)?;
         }

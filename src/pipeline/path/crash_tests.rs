@@ -103,7 +103,7 @@ impl Account {
         if poisoned && !self.mended {
             return false;
         }
-        let (id, body) = (batch.payload_id(target), batch.to_json().to_vec());
+        let (id, body) = (batch.payload_id(target), batch.body.to_vec());
         let known = self.seen.insert((target.to_owned(), id), body.clone());
         if known.is_none_or(|known| known != body) {
             for mark in &batch.marks {
@@ -217,7 +217,7 @@ impl Process {
                     partition: single.partition.clone(),
                     epoch: single.epoch,
                     offset: single.first_offset(),
-                    bytes: single.body.len(),
+                    bytes: single.bytes(),
                     fence: single.fence.clone(),
                     events_of: Some(single.target),
                     routes: single.routes(),
@@ -227,7 +227,7 @@ impl Process {
                     other.refused.push(single.clone());
                 }
                 self.letters.push(DeadLetter {
-                    origin: DeadLetterOrigin::InKafka { sent: single.to_json() },
+                    origin: DeadLetterOrigin::InKafka { sent: single.body.clone() },
                     refusal: Refusal {
                         reason: crate::model::outcome::RefusalReason::RefusedByLaunchDarkly,
                         stage: crate::model::outcome::Stage::Deliver,

@@ -65,7 +65,7 @@ impl Guarding {
     }
 
     /// Whether any route is halted.
-    fn is_active(&self) -> bool {
+    pub(super) fn is_active(&self) -> bool {
         self.halted > 0 || self.guard.is_any_halted()
     }
 
@@ -196,7 +196,7 @@ impl Path {
     /// Keeps a record if its partition is held back. Gives whether it was kept (U1).
     pub(super) fn keep_if_held(&mut self, record: &Record<'_>, now: Instant) -> bool {
         let guarding = &self.guarding;
-        let Some(partition) = self.books.of_record(record.topic, record.partition) else {
+        let Some(partition) = self.books.of_record(record) else {
             return false;
         };
         if partition.is_recovering() || !(partition.is_held() || guarding.halts(partition)) {

@@ -28,11 +28,15 @@ impl Intake for Path {
     }
 
     fn record(&mut self, record: &Record<'_>, now: Instant) {
-        let Some(partition) = self.books.of_record(record.topic, record.partition) else {
+        let Some(partition) = self.books.of_record(record) else {
             tracing::debug!(?record, "record of a partition that is not ours");
             return;
         };
         partition.note_read();
+        let is_free = !partition.is_held() && partition.parked.is_empty();
+        if is_free && !self.guarding.is_active() {
+            return self.take(record, now, Patience::Some);
+        }
         if partition.has_kept(record.offset) {
             let id = partition.id().clone();
             self.begin_anew(&id, record.offset);
@@ -40,7 +44,7 @@ impl Intake for Path {
         if self.keep_if_held(record, now) {
             return;
         }
-        let Some(partition) = self.books.of_record(record.topic, record.partition) else { return };
+        let Some(partition) = self.books.of_record(record) else { return };
         if partition.parked.is_empty() {
             self.take(record, now, Patience::Some);
         } else {

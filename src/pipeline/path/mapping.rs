@@ -16,7 +16,7 @@ use crate::model::record::Record;
 use crate::model::routes::RouteSet;
 use crate::pipeline::batch::OpenBatch;
 use crate::pipeline::check::Made;
-use crate::pipeline::decode::{Decoded, decode};
+use crate::pipeline::decode::{DecodeError, Decoded, check, decode};
 use crate::pipeline::route::{FormatGroup, RouteError, Routed};
 use crate::pipeline::settings::Unmatched;
 
@@ -109,16 +109,13 @@ impl PartitionPath {
         checks: &mut Checks,
     ) -> Result<GroupMapped, Halt> {
         let places = group.places().within(owed);
-        let change = match decode(group.reading, record, &mut scratch.room) {
+        let change = match decode(group.reading, group.wanted, record, &mut scratch.room) {
             Ok(Decoded::Change(change)) => change,
             Ok(Decoded::Filtered(reason)) => {
                 scratch.filtered.extend(group.routes.iter().map(|route| (route.id, reason)));
                 return Ok(GroupMapped { rowless: true });
             }
-            Err(error) => {
-                let refusal = refusal(Stage::Decode, None, error.reason, &error.detail);
-                return Err(Refused { refusal, routes: places }.into());
-            }
+            Err(error) => return Err(undecoded(&error, places).into()),
         };
         if group.declines(&change) {
             for route in &group.routes {
@@ -132,7 +129,10 @@ impl PartitionPath {
             refusal: refusal(Stage::Route, name, e.reason, &e.detail),
             routes,
         };
-        group.pick(&change, &mut scratch.picks).map_err(|error| on(None, places, error))?;
+        group.pick(&change, &mut scratch.picks).map_err(|error| match check(&change) {
+            Err(error) => undecoded(&error, places),
+            Ok(()) => on(None, places, error),
+        })?;
         for route in &group.routes {
             if !owed.has(route.place) {
                 scratch.filtered.push((route.id, FilterReason::TakenBefore));
@@ -170,4 +170,8 @@ impl PartitionPath {
         }
         Ok(GroupMapped { rowless: change.tombstone })
     }
+}
+
+fn undecoded(error: &DecodeError, routes: RouteSet) -> Refused {
+    Refused { refusal: refusal(Stage::Decode, None, error.reason, &error.detail), routes }
 }

@@ -179,7 +179,7 @@ impl PartitionPath {
     /// Notes the edges of a batch and releases it, or lets it wait until they are in Kafka.
     pub(super) fn hand_over(&mut self, cut: Cut, recut: bool, released: &mut Vec<EventBatch>) {
         let batch = cut.of(self.id.clone(), self.epoch, self.fence.clone());
-        self.in_flight += batch.body.len();
+        self.in_flight += batch.bytes();
         let edges = Edges { first: batch.first_offset(), last: batch.last_offset() };
         let check = Check::of(&batch.body);
         let release = self.journal.cut(batch.target, edges, batch.records(), check);

@@ -31,7 +31,7 @@ impl Path {
 
     /// Takes a record: what it becomes goes on its way, unless it has to wait.
     pub(super) fn take(&mut self, record: &Record<'_>, now: Instant, patience: Patience) {
-        let Some(partition) = self.books.of_record(record.topic, record.partition) else { return };
+        let Some(partition) = self.books.of_record(record) else { return };
         if partition.ledger.has_taken(record.offset) || partition.precedes_start(record.offset) {
             let id = partition.id().clone();
             self.begin_anew(&id, record.offset);

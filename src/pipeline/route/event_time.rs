@@ -14,9 +14,6 @@ const EARLIEST_MS: i64 = 946_684_800_000;
 /// 2100-01-01T00:00:00Z; the first instant that is too late.
 const LATEST_MS: i64 = 4_102_444_800_000;
 
-/// The units a plain number may be in: how many of them make a second.
-const UNITS: [i128; 4] = [1, 1_000, 1_000_000, 1_000_000_000];
-
 /// Numbers are handed to [`Unit::to_milliseconds`] with so many digits behind the decimal point:
 /// enough for a day's milliseconds.
 pub(super) const DIGITS_BELOW_ONE: i32 = 9;
@@ -37,7 +34,7 @@ pub enum Unit {
 /// What is wrong with it, in words.
 pub(super) fn from_number(number: &str) -> Result<i64, String> {
     if let Ok(integer) = number.parse::<i64>() {
-        return from_integer(integer.into()).ok_or_else(|| {
+        return from_integer(integer).ok_or_else(|| {
             format!("{integer} is no time between 2000 and 2099 in s, ms, µs or ns")
         });
     }
@@ -46,7 +43,7 @@ pub(super) fn from_number(number: &str) -> Result<i64, String> {
     let floor = float.floor();
     #[expect(clippy::cast_possible_truncation, reason = "saturates; out of range is refused")]
     let whole = floor as i64;
-    let ms = from_integer(whole.into())
+    let ms = from_integer(whole)
         .ok_or_else(|| format!("{number} is no time between 2000 and 2099 in s, ms, µs or ns"))?;
     let is_seconds = i64::checked_mul(whole, 1_000) == Some(ms);
     #[expect(clippy::cast_possible_truncation, reason = "between 0 and 999")]
@@ -94,8 +91,11 @@ pub(super) fn from_milliseconds(ms: i64) -> Result<i64, String> {
     plausible(ms).ok_or_else(|| format!("{ms} ms lies outside 2000 to 2099"))
 }
 
-fn from_integer(value: i128) -> Option<i64> {
-    UNITS.iter().find_map(|unit| plausible(i64::try_from(value * 1_000 / unit).ok()?))
+fn from_integer(value: i64) -> Option<i64> {
+    // As seconds, milliseconds, microseconds and nanoseconds.
+    let readings =
+        [value.checked_mul(1_000), Some(value), Some(value / 1_000), Some(value / 1_000_000)];
+    readings.into_iter().flatten().find_map(plausible)
 }
 
 fn plausible(ms: i64) -> Option<i64> {

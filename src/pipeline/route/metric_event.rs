@@ -183,11 +183,18 @@ fn write_value(found: &Found<'_>, body: &mut Vec<u8>) -> Result<(), MapError> {
         Found::Milliseconds(ms) => Picked::Integer(*ms),
     };
     let number = picked.as_number().ok_or_else(|| wrong("value", picked, "a number"))?;
-    // JSON allows 1e999, which every reader turns into infinity.
-    if !number.parse::<f64>().is_ok_and(f64::is_finite) {
+    if !is_finite(&number) {
         return Err(refuse("value", RefusalReason::WrongType, "it is not finite".into()));
     }
     body.extend_from_slice(PREFIX);
     body.extend_from_slice(number.as_bytes());
     Ok(())
+}
+
+/// JSON allows 1e999, which every reader turns into infinity.
+fn is_finite(number: &str) -> bool {
+    /// As many digits are still less than the largest double.
+    const DIGITS: usize = 300;
+    let is_plain = number.len() <= DIGITS && !number.contains(['e', 'E']);
+    is_plain || number.parse::<f64>().is_ok_and(f64::is_finite)
 }

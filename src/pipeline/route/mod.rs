@@ -34,7 +34,7 @@ use self::projection::{Picks, Projection};
 use self::segment_member::SegmentMapping;
 use self::settings::{OperationSettings, RouteSettings};
 use crate::model::batch::{MappingFingerprint, TargetId};
-use crate::model::change::{BeforeExtent, Change, Op, Reading};
+use crate::model::change::{BeforeExtent, Change, Op, Reading, Wanted};
 use crate::model::operation::Operation;
 use crate::model::outcome::{FilterReason, RefusalReason};
 use crate::model::routes::{RouteSet, TopicMapping};
@@ -77,6 +77,8 @@ pub struct TopicRoutes {
 #[derive(Debug)]
 pub struct FormatGroup {
     pub reading: Reading,
+    /// What the routes read of a change besides its row.
+    pub wanted: Wanted,
     projection: Projection,
     pub routes: Vec<Route>,
 }
@@ -166,7 +168,7 @@ impl TopicRoutes {
                     mappings.entry(route.target).or_insert_with(|| BODY_FORMAT.to_string());
                 mapping.push('\n');
                 mapping.push_str(&settings.canonical());
-                group.routes.push(route);
+                group.add(route, settings);
             }
         }
         let fingerprint = |text: String| {
@@ -209,7 +211,20 @@ impl TopicRoutes {
 
 impl FormatGroup {
     fn new(reading: Reading) -> Self {
-        Self { reading, projection: Projection::default(), routes: Vec::new() }
+        Self { reading, wanted: Wanted::ROW, projection: Projection::default(), routes: Vec::new() }
+    }
+
+    fn add(&mut self, route: Route, settings: &RouteSettings) {
+        let reads =
+            |root| self.projection.reads(root) || settings.expressions().any(|it| it.reads(root));
+        self.wanted = self.wanted.and(match route.mapping {
+            Mapping::MetricEvent(_) => {
+                Wanted { before: reads(path::Root::Before), key: reads(path::Root::Key) }
+            }
+            // What was before tells what is to be taken back.
+            Mapping::Metric(_) | Mapping::SegmentMember(_) => Wanted::ALL,
+        });
+        self.routes.push(route);
     }
 
     /// Picks the fields that any of the routes reads.

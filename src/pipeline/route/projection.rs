@@ -97,6 +97,12 @@ impl Projection {
         PickId { root, slot }
     }
 
+    /// Whether anything is picked from a document.
+    pub fn reads(&self, root: Root) -> bool {
+        let trees = DOCUMENTS.iter().zip(&self.trees);
+        trees.into_iter().any(|(document, tree)| *document == root && !tree.is_empty())
+    }
+
     /// Finds all fields in a change.
     ///
     /// # Errors
@@ -104,10 +110,16 @@ impl Projection {
     pub fn pick(&self, change: &Change<'_>, picks: &mut Picks) -> Result<(), String> {
         picks.found.clear();
         picks.found.resize(self.slots, None);
+        let mut is_unread = change.is_unread;
         for (root, tree) in DOCUMENTS.iter().zip(&self.trees) {
             if let (false, Some(text)) = (tree.is_empty(), document(*root, change)) {
-                walk(text, text, tree, &mut picks.found).map_err(|e| e.to_string())?;
+                let is_read = walk(text, text, tree, &mut picks.found);
+                let is_value = matches!(root, Root::Row | Root::After);
+                is_unread &= !(is_read.map_err(|e| e.to_string())? && is_value);
             }
+        }
+        if let (true, Some(text)) = (is_unread, change.after) {
+            serde_json::from_str::<IgnoredAny>(text).map_err(|e| e.to_string())?;
         }
         let headers = change.record.headers;
         for (wanted, slot) in &self.headers {
@@ -220,23 +232,26 @@ fn child<K: PartialEq>(children: &mut Vec<(K, Tree)>, key: K) -> &mut Tree {
     &mut children[at].1
 }
 
-/// Reads `text`, a value within `document`, and notes where the wanted values lie.
+/// Reads `text`, a value within `document`, and notes where the wanted values lie. Gives whether it had
+/// to be read.
 fn walk(
     document: &str,
     text: &str,
     tree: &Tree,
     found: &mut [Option<Span>],
-) -> Result<(), serde_json::Error> {
+) -> Result<bool, serde_json::Error> {
     let fits = match text.as_bytes().first() {
         Some(b'{') => !tree.members.is_empty(),
         Some(b'[') => !tree.items.is_empty(),
         _ => false,
     };
     if !fits {
-        return Ok(());
+        return Ok(false);
     }
     let mut json = serde_json::Deserializer::from_str(text);
-    Walk { document, tree, found }.deserialize(&mut json)
+    Walk { document, tree, found }.deserialize(&mut json)?;
+    json.end()?;
+    Ok(true)
 }
 
 struct Walk<'t, 'f, 'd> {
@@ -257,7 +272,7 @@ impl Walk<'_, '_, '_> {
         }
         // What an earlier member of this name held does not count (J2).
         tree.forget(self.found);
-        walk(self.document, raw, tree, self.found).map_err(E::custom)
+        walk(self.document, raw, tree, self.found).map(|_| ()).map_err(E::custom)
     }
 }
 
@@ -423,6 +438,21 @@ mod tests {
                 _ => None,
             })
             .collect()
+    }
+
+    #[test]
+    fn what_was_not_read_before_is_read_to_its_end_whatever_is_picked() {
+        for row in [r#"{"a":1"#, r#"{"a":1} 2"#, r#"{"a":1,}"#, r#"{"a":1,"b":tru}"#] {
+            for path in ["$.row.a", "$.after.a", "$.row.a.b", "$.row[0]", "$.key.a", "$.topic"] {
+                let mut projection = Projection::default();
+                projection.add(&FieldPath::parse(path).unwrap());
+                let mut change = Change { key: Some("{}"), ..change(row) };
+                change.is_unread = true;
+                assert!(projection.pick(&change, &mut Picks::default()).is_err(), "{path} {row}");
+                change.after = Some(r#"{"a":1}"#);
+                assert!(projection.pick(&change, &mut Picks::default()).is_ok(), "{path}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!
 //! Not here: which value an operation needs (`metric_event`, `metric`, `segment_member`).
 
-use std::io::Write;
+use std::borrow::Cow;
 
 use serde_json::Value;
 
@@ -92,7 +92,7 @@ pub(super) fn write_name(
             Err(refuse(field, when_empty, "it is empty".to_owned()))
         }
         // A JSON string without escapes is copied as it was written.
-        (Picked::Json(json), Some(_), _) if !json.contains('\\') => {
+        (Picked::Json(json), Some(Cow::Borrowed(_)), _) => {
             body.extend_from_slice(json.as_bytes());
             Ok(())
         }
@@ -139,9 +139,7 @@ pub(super) fn write_any(found: Found<'_>, field: &str, body: &mut Vec<u8>) -> Re
 }
 
 pub(super) fn write_integer(integer: i64, body: &mut Vec<u8>) {
-    // Writing to a vector cannot fail.
-    let written = write!(body, "{integer}");
-    debug_assert!(written.is_ok());
+    body.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes());
 }
 
 fn write_json(

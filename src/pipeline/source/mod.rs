@@ -46,9 +46,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// The longest sleep in `poll`: how late an acknowledgement may be noticed when no record comes.
 const TURN: Duration = Duration::from_millis(50);
-/// Records taken between two turns: what a turn costs is spread over them, and limits may be
-/// overrun by as many.
-const RECORDS_PER_TURN: u32 = 64;
+/// Records taken between two turns: what a turn costs, and asking for the time, is spread over them,
+/// and limits may be overrun by as many.
+const RECORDS_PER_TURN: u32 = 256;
 /// The longest wait for Kafka's client to go back in a partition.
 const SEEK: Duration = Duration::from_secs(10);
 /// Parts in `/ready`: whether brokers answer, and whether the group has given us our share.
@@ -211,29 +211,39 @@ impl<I: Intake> Source<I> {
 
     fn run_loop(&mut self, stop: &Stop) -> Result<(), SourceError> {
         let mut next = Instant::now();
-        let mut taken = 0;
         while !stop.requested.is_cancelled() {
-            let now = Instant::now();
-            let wait = next.saturating_duration_since(now).min(TURN);
-            let consumer = Arc::clone(&self.consumer);
-            match consumer.poll(wait) {
-                Some(Ok(message)) => {
-                    self.take(&message, now);
-                    taken += 1;
-                    if taken < RECORDS_PER_TURN && now < next {
-                        continue;
-                    }
-                }
-                Some(Err(error)) => self.judge(error)?,
-                None => {}
-            }
-            taken = 0;
+            self.take_some(next)?;
             self.reports.health.beat();
             while let Some(event) = self.consumer.context().next_event() {
                 self.rebalance(event, stop)?;
             }
             next = self.turn()?;
             self.look();
+        }
+        Ok(())
+    }
+
+    /// Takes what comes until `next`, or as many records as may come between two turns.
+    fn take_some(&mut self, next: Instant) -> Result<(), SourceError> {
+        let consumer = Arc::clone(&self.consumer);
+        let mut now = Instant::now();
+        let mut wait = next.saturating_duration_since(now).min(TURN);
+        for _ in 0..RECORDS_PER_TURN {
+            match consumer.poll(wait) {
+                // Records that were there already came at the same time.
+                Some(Ok(message)) => self.take(&message, now),
+                Some(Err(error)) => return self.judge(error),
+                None if wait.is_zero() => {
+                    now = Instant::now();
+                    wait = next.saturating_duration_since(now).min(TURN);
+                    if wait.is_zero() {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                None => return Ok(()),
+            }
+            wait = Duration::ZERO;
         }
         Ok(())
     }

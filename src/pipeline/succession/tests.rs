@@ -51,7 +51,7 @@ fn generation(number: u64, config: &str) -> (Generation, Ends) {
 
 impl Ends {
     fn accept(&self, batch: EventBatch) {
-        let bytes = batch.body.len();
+        let bytes = batch.bytes();
         let EventBatch { target, partition, epoch, marks, .. } = batch;
         self.settle.send(Settlement::Batch { target, partition, epoch, marks, bytes }).unwrap();
     }

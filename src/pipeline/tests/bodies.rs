@@ -31,7 +31,7 @@ fn made() -> String {
         let bodies: Vec<String> = explanation
             .batches
             .iter()
-            .map(|batch| String::from_utf8(batch.to_json().to_vec()).unwrap())
+            .map(|batch| String::from_utf8(batch.body.to_vec()).unwrap())
             .collect();
         let refused = match &explanation.fate {
             Fate::Refused(refusal) => Some(refusal.reason.as_str()),
