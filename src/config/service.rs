@@ -199,10 +199,10 @@ pub(super) fn check_topic(section: &Section<'_>, topic: &Scalar) {
 pub(super) fn limits(root: &Section<'_>, batch: &BatchSettings) -> LimitSettings {
     let section = root.section("limits", keys::LIMITS);
     let limits = LimitSettings {
-        in_flight_bytes: section.size("in_flight_bytes", 64_000_000, &IN_FLIGHT),
+        in_flight_bytes: section.size("in_flight_bytes", 24_000_000, &IN_FLIGHT),
         partition_in_flight_bytes: section.size(
             "partition_in_flight_bytes",
-            16_000_000,
+            12_000_000,
             &IN_FLIGHT,
         ),
     };

@@ -22,6 +22,10 @@ use crate::model::routes::RouteSet;
 /// of filtered records behind a stuck one is bounded, too.
 pub const SLOT_BYTES: usize = size_of::<Slot>();
 
+/// How many times the room that is needed may be kept, and the records for which there always is room.
+const SPARE: usize = 8;
+const LEAST: usize = 16;
+
 /// The records of one partition between being taken and being forgotten.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -139,6 +143,10 @@ impl Ledger {
         while let Some(slot) = self.slots.front().filter(|slot| slot.open == 0) {
             self.watermark = Some(NextOffset(slot.offset + 1));
             self.slots.pop_front();
+        }
+        // There are many partitions, and few of them lag at a time.
+        if self.slots.capacity() > SPARE * self.slots.len().max(LEAST) {
+            self.slots.shrink_to(2 * self.slots.len());
         }
     }
 

@@ -42,8 +42,7 @@ pub struct OpenBatch {
     held: Option<i64>,
     /// Of which trace what is sealed is.
     trace: Trace,
-    /// How many bytes and records the last batch had: the next one will be about as large, and need
-    /// not be moved while it grows.
+    /// How many bytes and records the last batch had: the next one will be about as large.
     usual: (usize, usize),
 }
 
@@ -51,6 +50,8 @@ pub struct OpenBatch {
 const OPENING: u8 = b'[';
 const CLOSING: u8 = b']';
 const CLOSING_BYTES: usize = 1;
+/// The most room, in bytes, that a batch begins with: of many partitions few may fill theirs.
+const AT_FIRST: usize = 32 * 1024;
 /// How long a batch that is collected again waits for its last record. All its records were in
 /// Kafka before, so only one that has left the log since makes it wait in vain.
 const HOLD: Duration = Duration::from_secs(30);
@@ -84,8 +85,8 @@ impl OpenBatch {
     pub fn body(&mut self) -> &mut Vec<u8> {
         if self.body.capacity() == 0 {
             let (bytes, records) = self.usual;
-            self.body.reserve_exact(bytes + bytes / 8);
-            self.marks.reserve_exact(records);
+            self.body.reserve_exact(bytes.min(AT_FIRST));
+            self.marks.reserve_exact(records.min(AT_FIRST / size_of::<Mark>()));
         }
         &mut self.body
     }

@@ -89,7 +89,7 @@ async fn nothing_changes_without_the_token_and_no_secret_is_told() {
     let config = json_of(&service, "/config").await;
     for (key, value) in [
         ("batch.max_events", "200"),
-        ("limits.in_flight_bytes", "64MB"),
+        ("limits.in_flight_bytes", "24MB"),
         ("delivery.concurrency", "8"),
         ("unmatched", "ignore"),
         ("routes[0].metric_event.value", "$.row.total"),

@@ -10,7 +10,7 @@ use super::checks::Parked;
 use super::counters::PathCounters;
 use super::guarding::Held;
 use super::recovery::Recovered;
-use crate::model::batch::{EventBatch, TargetId};
+use crate::model::batch::{EventBatch, Mark, TargetId};
 use crate::model::fence::Fence;
 use crate::model::outcome::Outcome;
 use crate::model::progress::{Epoch, NextOffset, Slot, Standing};
@@ -275,7 +275,7 @@ impl PartitionPath {
     pub(super) fn bytes(&self) -> usize {
         let open: usize = self.open.iter().map(OpenBatch::sealed_bytes).sum();
         let kept = self.parked.bytes() + self.held.as_ref().map_or(0, Held::bytes);
-        self.in_flight + open + kept + self.ledger.waiting() * SLOT_BYTES
+        self.in_flight + open + kept + self.ledger.waiting() * (SLOT_BYTES + size_of::<Mark>())
     }
 
     // === held back ===
