@@ -8,7 +8,7 @@
 //! Format: <https://debezium.io/documentation/reference/stable/connectors/postgresql.html>.
 
 use super::before::Belief;
-use super::connect::{document, unwrapped};
+use super::connect::{opened, unwrapped};
 use super::members::members;
 use super::{
     DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, reads_key, text_of,
@@ -52,11 +52,11 @@ pub(super) fn decode<'a>(
     belief: Belief<'a>,
 ) -> Result<Decoded<'a>, DecodeError> {
     let text = record.value.map(text_of).transpose()?;
-    let found = text.map(|text| document(text, &MEMBERS)).transpose();
-    let Some(envelope) = found.map_err(|e| invalid_json(&e))?.flatten() else {
+    let found = text.map(|text| opened(text, &MEMBERS)).transpose();
+    let Some(members) = found.map_err(|e| invalid_json(&e))?.flatten() else {
         return Ok(Decoded::Filtered(FilterReason::Tombstone));
     };
-    let members = envelope.members.found.map(|member| member.filter(|json| *json != "null"));
+    let members = members.map(|member| member.filter(|json| *json != "null"));
     let [op, before, after, source, ..] = members;
     let Some(op) = op else {
         return if Envelope(members).is_housekeeping() {
