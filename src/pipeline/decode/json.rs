@@ -16,8 +16,8 @@ pub(super) fn decode<'a>(record: &Record<'a>, wanted: Wanted) -> Result<Decoded<
     };
     // Picking its fields reads all of an object, so it is not read twice.
     let text = std::str::from_utf8(value).unwrap_or_default();
-    let text = text.trim_matches(|c: char| c.is_ascii() && JSON_SPACE.contains(&(c as u8)));
-    if text.starts_with('{') {
+    let text = text.trim_matches(JSON_SPACE);
+    if text.as_bytes().first() == Some(&b'{') {
         let key = if wanted.key { json_key(record) } else { None };
         let change = Change::new(*record, Op::Upsert);
         return Ok(Decoded::Change(Change { after: Some(text), is_unread: true, key, ..change }));

@@ -26,7 +26,7 @@ use crate::model::outcome::{FilterReason, RefusalReason};
 use crate::model::record::Record;
 
 /// What may stand around a JSON value.
-const JSON_SPACE: [u8; 4] = *b" \t\n\r";
+const JSON_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// What a record turned out to be.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ fn text_of(value: &[u8]) -> Result<&str, DecodeError> {
 fn json_key<'a>(record: &Record<'a>) -> Option<&'a str> {
     let key = record.key?;
     // Most other keys are told by how they begin, which spares the making of an error.
-    let begin = key.iter().find(|byte| !JSON_SPACE.contains(byte))?;
+    let begin = key.iter().find(|byte| !JSON_SPACE.contains(&char::from(**byte)))?;
     if !matches!(begin, b'{' | b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9') {
         return None;
     }

@@ -195,6 +195,7 @@ fn write_value(found: &Found<'_>, body: &mut Vec<u8>) -> Result<(), MapError> {
 fn is_finite(number: &str) -> bool {
     /// As many digits are still less than the largest double.
     const DIGITS: usize = 300;
-    let is_plain = number.len() <= DIGITS && !number.contains(['e', 'E']);
+    let is_plain =
+        number.len() <= DIGITS && !number.bytes().any(|byte| byte.eq_ignore_ascii_case(&b'e'));
     is_plain || number.parse::<f64>().is_ok_and(f64::is_finite)
 }

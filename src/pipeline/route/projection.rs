@@ -350,10 +350,10 @@ impl<'a> Picked<'a> {
     pub fn as_text(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Text(text) => Some(Cow::Borrowed(text)),
-            Self::Json(json) if json.starts_with('"') && json.contains('\\') => {
-                serde_json::from_str(json).ok().map(Cow::Owned)
-            }
-            Self::Json(json) if json.starts_with('"') => {
+            Self::Json(json) if json.as_bytes().first() == Some(&b'"') => {
+                if json.as_bytes().contains(&b'\\') {
+                    return serde_json::from_str(json).ok().map(Cow::Owned);
+                }
                 json.get(1..json.len() - 1).map(Cow::Borrowed)
             }
             Self::Json(_) | Self::Integer(_) | Self::Unreadable => None,
@@ -396,7 +396,7 @@ impl<'a> Picked<'a> {
 }
 
 fn is_number(json: &str) -> bool {
-    json.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+    json.as_bytes().first().is_some_and(|byte| *byte == b'-' || byte.is_ascii_digit())
 }
 
 #[cfg(test)]

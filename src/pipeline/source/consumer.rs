@@ -86,9 +86,9 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("topic.metadata.refresh.interval.ms", "60000"), // New partitions are found within a minute.
     // Per partition; the defaults let 150 partitions prefetch gigabytes.
     ("queued.min.messages", "10000"),
-    ("queued.max.messages.kbytes", "4096"),
+    ("queued.max.messages.kbytes", "8192"),
     // A record takes more than twice its bytes while it waits to be read.
-    ("fetch.max.bytes", "2097152"),
+    ("fetch.max.bytes", "4194304"),
     // The default of 1 s stalls small queues for that long.
     ("fetch.queue.backoff.ms", "20"),
     ("fetch.wait.max.ms", "100"),
