@@ -28,7 +28,7 @@ pub(crate) fn configuration(env_file: &[(&str, &str)]) -> Config {
 }
 
 /// Compose's own substitution, in the one form used here: `${NAME:-default}` as the whole value.
-fn substituted(value: &str, given: &HashMap<&str, &str>) -> String {
+pub(crate) fn substituted(value: &str, given: &HashMap<&str, &str>) -> String {
     let Some(inner) = value.strip_prefix("${").and_then(|it| it.strip_suffix('}')) else {
         assert!(!value.contains('$'), "{value}: not a form this test knows");
         return value.to_owned();

@@ -14,6 +14,7 @@ mod files;
 mod kubernetes;
 mod live;
 mod metrics;
+mod process_set;
 mod promql;
 #[path = "../support/python.rs"]
 mod python;
