@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use crate::support::kafka::environment;
+use crate::support::kafka::environment as variable;
 use crate::support::maven::tail;
 use crate::support::supervised::{Signal, Supervised};
 use crate::support::wait::eventually;
@@ -15,13 +15,40 @@ use super::places::Places;
 
 const SUPERVISOR: &str = include_str!("container.sh");
 
+const REMEDY: &str =
+    "Health checks are run with what they name. On Debian: apt-get install procps wget.";
+
 /// A service and its process. Killed on drop, with everything the process has started.
 #[derive(Debug)]
 pub(super) struct Container {
     pub(super) service: Service,
     process: Supervised,
-    environment: Vec<(String, String)>,
     log: PathBuf,
+}
+
+/// A command as `docker compose exec` would run it. Killed on drop.
+pub(super) fn execute(
+    service: &Service,
+    places: &Places,
+    words: &[String],
+) -> tokio::process::Command {
+    let words: Vec<_> = words.iter().map(|word| places.text(service, word)).collect();
+    let (program, arguments) = words.split_first().expect("a command");
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).current_dir(places.root(service)).env_clear();
+    command.envs(environment(service, places)).kill_on_drop(true);
+    command
+}
+
+/// What is declared, and where programs are: a container has nothing of this process' environment either.
+fn environment(service: &Service, places: &Places) -> Vec<(String, String)> {
+    let programs = places.root(service).join("usr/local/bin");
+    let path = variable("PATH").expect("there is a PATH");
+    let mut environment = vec![("PATH".to_owned(), format!("{}:{path}", programs.display()))];
+    let declared = service.environment().iter();
+    environment.extend(declared.map(|(name, value)| (name.clone(), places.text(service, value))));
+    environment.extend(image::variables(service, places));
+    environment
 }
 
 // === impl Container ===
@@ -30,14 +57,6 @@ impl Container {
     /// Starts the service; its mounts and programs are laid out already.
     pub(super) fn start(service: &Service, places: &Places) -> Self {
         let root = places.root(service);
-        let programs = root.join("usr/local/bin");
-        let path = environment("PATH").expect("there is a PATH");
-        // Nothing else of this process' environment: a container does not have it either.
-        let mut variables = vec![("PATH".to_owned(), format!("{}:{path}", programs.display()))];
-        let declared = service.environment().iter();
-        variables.extend(declared.map(|(name, value)| (name.clone(), places.text(service, value))));
-        variables.extend(image::variables(service, places));
-
         let mut command = Command::new("bash");
         command
             .args(["-c", SUPERVISOR, "container.sh"])
@@ -45,10 +64,10 @@ impl Container {
             .args(image::command(service).iter().map(|word| places.text(service, word)))
             .current_dir(&root)
             .env_clear()
-            .envs(variables.iter().cloned());
+            .envs(environment(service, places));
         let log = root.join("log");
         let process = Supervised::start(&mut command, &log);
-        Self { service: service.clone(), process, environment: variables, log }
+        Self { service: service.clone(), process, log }
     }
 
     pub(super) fn signal(&mut self, signal: Signal) {
@@ -85,25 +104,46 @@ impl Container {
 
     /// Runs the health check once, as in the container.
     pub(super) async fn check(&self, check: &HealthCheck, places: &Places) -> Result<(), String> {
-        let words = image::complete(&check.command);
-        let words: Vec<_> = words.iter().map(|word| places.text(&self.service, word)).collect();
-        let (program, arguments) = words.split_first().expect("a command");
-        let output = tokio::process::Command::new(program)
-            .args(arguments)
-            .current_dir(places.root(&self.service))
-            .env_clear()
-            .envs(self.environment.iter().cloned())
-            .kill_on_drop(true)
-            .output();
-        match tokio::time::timeout(check.timeout, output).await {
+        let mut command = execute(&self.service, places, &image::complete(&check.command));
+        match tokio::time::timeout(check.timeout, command.output()).await {
             Ok(Ok(output)) if output.status.success() => Ok(()),
-            Ok(Ok(output)) => Err(format!("{words:?}: {output:?}; its log: {}", tail(&self.log))),
-            Ok(Err(error)) => panic!("{words:?}: {error}"),
-            Err(_elapsed) => Err(format!("{words:?} takes longer than {:?}", check.timeout)),
+            Ok(Ok(output)) => Err(format!("{:?}: {output:?}", check.command)),
+            Ok(Err(error)) => panic!("{:?}: {error}. {REMEDY}", check.command),
+            Err(_elapsed) => Err(format!("{:?} took {:?}", check.command, check.timeout)),
         }
     }
 
     pub(super) fn log_tail(&self) -> String {
         tail(&self.log)
+    }
+}
+
+#[tokio::test]
+async fn nothing_outlives_its_container() {
+    for by in [Some(Signal::Term), None] {
+        let directory = tempfile::TempDir::new().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let first = format!("sleep 600 & echo $! >{}; wait", at("child").display());
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", SUPERVISOR, "container.sh"])
+            .arg(at("pid"))
+            .args(["bash", "-c", &first]);
+        let mut process = Supervised::start(&mut command, &at("log"));
+        let within = Duration::from_secs(10);
+        let child = eventually(within, "the child to be there", async || {
+            let pid = std::fs::read_to_string(at("child")).ok()?;
+            pid.trim().parse::<u32>().ok()
+        })
+        .await;
+        let child = std::path::Path::new("/proc").join(child.to_string());
+        assert!(child.exists());
+        if let Some(signal) = by {
+            process.order(signal);
+            let status = eventually(within, "its end", async || process.ended()).await;
+            assert_eq!(status.code(), Some(128 + 15));
+        }
+        drop(process);
+        eventually(within, "the child to be gone", async || !child.exists()).await;
     }
 }

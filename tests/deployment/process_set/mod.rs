@@ -12,7 +12,9 @@
 mod account;
 mod container;
 mod declared;
+mod grafana;
 mod image;
+mod launchdarkly;
 mod places;
 mod set;
 mod story;

@@ -9,11 +9,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::account::Account;
+use super::grafana;
 use super::set::{Ended, ProcessSet};
 use crate::configuration::configuration;
-use crate::dashboard::{dashboards, expressions};
-use crate::files::{path, text, yaml};
-use crate::live::filled_in;
+use crate::files::{path, text};
 use crate::rules::rules;
 use crate::support::kafka::KafkaCluster;
 use crate::support::prometheus::Prometheus;
@@ -22,7 +21,7 @@ use crate::support::wait::eventually;
 /// Enough that orders without a user and lines that are no JSON soon come up.
 const ORDERS: (&str, &str) = ("ORDERS_PER_SECOND", "400");
 /// For records to get through, and for Prometheus to have seen them twice.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the services end that nothing but the others' stop waits for, in reverse order of their start.
 const DOWN: [(&str, i32); 3] = [("sandbox", 0), ("prometheus", 0), ("kafka", TERMINATED)];
@@ -40,7 +39,7 @@ async fn the_set_starts_delivers_stops_and_goes_on() {
     the_topics_are_those_of_the_script(&kafka).await;
     orders_arrive(&set, &kafka).await;
     prometheus_sees_it(&prometheus).await;
-    grafana_would_show_it(&set).await;
+    grafana::would_show_it(&set).await;
     a_fault_as_the_file_suggests_is_seen_and_passes(&mut set).await;
 
     assert_eq!(set.stop_one("orders").await.1, TERMINATED);
@@ -139,26 +138,6 @@ async fn prometheus_sees_it(prometheus: &Prometheus) {
     let read: BTreeSet<_> = read.iter().map(|rule| name(rule, "name")).collect();
     assert_eq!(read, rules().iter().map(|rule| name(rule, "alert")).collect());
     assert_eq!(prometheus.broken_rules().await, Vec::<String>::new());
-}
-
-/// Follows what Grafana is given, from its directory of provisioning to the data.
-async fn grafana_would_show_it(set: &ProcessSet) {
-    let grafana = set.service("grafana");
-    let sources =
-        yaml(&grafana.repository_path("/etc/grafana/provisioning/datasources/prometheus.yml"));
-    let url = sources["datasources"][0]["url"].as_str().unwrap().to_owned();
-    let variable = url.strip_prefix("${").and_then(|it| it.strip_suffix('}')).expect(&url);
-    let url = set.places.text(grafana, &grafana.environment()[variable]);
-    let prometheus = Prometheus::existing(&url);
-    let mut empty = BTreeSet::new();
-    for dashboard in dashboards() {
-        for (panel, expression) in expressions(&dashboard) {
-            if prometheus.query(&filled_in(&expression, "20s")).await.is_empty() {
-                empty.insert(panel);
-            }
-        }
-    }
-    eprintln!("EMPTY {empty:#?}");
 }
 
 /// Does what the compose file tells its reader to try.
