@@ -164,6 +164,10 @@ impl Service {
         self.text("stop_grace_period").map_or(GRACE, duration)
     }
 
+    pub(super) fn restarts_on_failure(&self) -> bool {
+        self.text("restart") == Some("on-failure")
+    }
+
     fn text(&self, key: &str) -> Option<&str> {
         self.declared[key].as_str()
     }

@@ -157,6 +157,7 @@ fn install_kafka(root: &Path) {
 /// no threads for collecting garbage.
 const RUN_CLASS: &str = r#"exec java $KAFKA_HEAP_OPTS -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
     -Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config.AbstractConfig=warn \
+    -Dorg.slf4j.simpleLogger.log.org.apache.kafka.coordinator=warn \
     -cp "LIBS/*" "$@""#;
 
 /// As the image begins: a volume that has been formatted stays as it is.

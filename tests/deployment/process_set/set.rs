@@ -1,5 +1,6 @@
 //! All services of the set: started when what they wait for is there, stopped in reverse order.
 
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -7,7 +8,7 @@ use tempfile::TempDir;
 use crate::support::supervised::Signal;
 use crate::support::wait::eventually;
 
-use super::container::Container;
+use super::container::{Container, execute};
 use super::declared::{Condition, Service, services};
 use super::image;
 use super::places::Places;
@@ -87,6 +88,27 @@ impl ProcessSet {
                 completed.push(needed.to_owned());
             }
         }
+    }
+
+    /// Kills a program of a service, as the kernel does when memory runs out; the service has to end with
+    /// it, in a way that makes Compose start it again, which is done here.
+    pub(super) async fn comes_back_without(&mut self, name: &str, program: &str) {
+        let index = self.index(name);
+        let mut container = self.running.remove(index);
+        let service = container.service.clone();
+        let words = ["pgrep", "-f", program].map(str::to_owned);
+        let found = execute(&service, &self.places, &words).output().await.unwrap();
+        let found = String::from_utf8(found.stdout).unwrap();
+        let [pid] = found.lines().collect::<Vec<_>>()[..] else { panic!("{name}: {found:?}") };
+        let killed = Command::new("kill").args(["-s", "KILL", pid]).status().unwrap();
+        assert!(killed.success(), "{program}: {killed}");
+        let status = container.ended(STOPPED).await;
+        assert!(
+            !status.success() && service.restarts_on_failure(),
+            "{name} stays as it is: {status}"
+        );
+        self.running.push(Container::start(&service, &self.places));
+        self.healthy(name).await;
     }
 
     /// `docker compose stop` of one service.

@@ -51,6 +51,7 @@ async fn the_set_starts_delivers_stops_and_goes_on() {
 
     set.up().await;
     let kafka = kafka_of(&set).await;
+    set.comes_back_without("orders", "ConsoleProducer").await;
     orders_arrive(&set, &kafka).await;
     assert_eq!(set.stop_one("orders").await.1, TERMINATED);
     everything_is_settled(&kafka).await;
