@@ -23,6 +23,8 @@ const REMEDY: &str =
 pub(super) struct Container {
     pub(super) service: Service,
     process: Supervised,
+    /// Its health check has succeeded before.
+    pub(super) was_healthy: bool,
     log: PathBuf,
 }
 
@@ -67,7 +69,7 @@ impl Container {
             .envs(environment(service, places));
         let log = root.join("log");
         let process = Supervised::start(&mut command, &log);
-        Self { service: service.clone(), process, log }
+        Self { service: service.clone(), process, was_healthy: false, log }
     }
 
     pub(super) fn signal(&mut self, signal: Signal) {
@@ -100,6 +102,7 @@ impl Container {
             self.check(&check, places).await
         })
         .await;
+        self.was_healthy = true;
     }
 
     /// Runs the health check once, as in the container.

@@ -25,7 +25,7 @@ const LISTENERS: [(&str, u16); 6] = [
     ("sandbox", 9464),
     ("prometheus", 9090),
 ];
-const LOOPBACK: [&str; 4] = ["127.0.0.1", "localhost", "0.0.0.0", ""];
+const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "0.0.0.0"];
 
 #[derive(Debug)]
 pub(super) struct Places {
@@ -118,35 +118,28 @@ impl Places {
     fn addresses(&self, network: &str, text: &str) -> String {
         let mut replaced = String::new();
         let mut rest = text;
-        while let Some(colon) = rest.find(':') {
-            let (before, after) = rest.split_at(colon);
-            let after = &after[1..];
-            let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        while let Some((before, after)) = rest.split_once(':') {
+            let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
             let (port, tail) = after.split_at(digits);
-            let host_at =
-                before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '.' && c != '-');
-            let (head, host) = before.split_at(host_at.map_or(0, |at| at + 1));
-            let of_network = if host.is_empty() && !head.ends_with("//") {
-                None
-            } else if LOOPBACK.contains(&host) {
-                Some(network)
-            } else {
-                self.names.get(host).map(String::as_str)
-            };
-            match (of_network, port.parse()) {
-                (Some(network), Ok(port)) => {
-                    replaced.push_str(head);
-                    replaced.push_str(&self.listener(network, port));
-                }
-                _ => {
-                    replaced.push_str(before);
-                    replaced.push(':');
-                    replaced.push_str(port);
-                }
-            }
+            let of_host = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+            let head = before.trim_end_matches(of_host);
+            let (_, host) = before.split_at(head.len());
+            let owner = self.leads_to(network, head, host);
+            let here = owner.zip(port.parse().ok()).map(|(owner, port)| self.listener(owner, port));
+            replaced.push_str(head);
+            replaced.push_str(&here.unwrap_or_else(|| format!("{host}:{port}")));
             rest = tail;
         }
         replaced + rest
+    }
+
+    /// The network that a host means to who is in `network`. No host at all is one behind `://` only.
+    fn leads_to<'a>(&'a self, network: &'a str, before: &str, host: &str) -> Option<&'a str> {
+        match host {
+            "" => before.ends_with("//").then_some(network),
+            _ if LOOPBACK.contains(&host) => Some(network),
+            _ => self.names.get(host).map(String::as_str),
+        }
     }
 
     fn listener(&self, network: &str, port: u16) -> String {

@@ -66,7 +66,7 @@ impl ProcessSet {
             }
             waiting = later;
         }
-        for container in &mut self.running {
+        for container in self.running.iter_mut().filter(|container| !container.was_healthy) {
             container.healthy(&self.places).await;
         }
     }
