@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::run::{CONFIG, Files, Ran, TOKEN, run};
 use crate::support::kafka::{KafkaCluster, NewRecord, unique_name};
 
-pub(crate) fn previewed(records: &str, more: &[&str]) -> Ran {
+fn previewed(records: &str, more: &[&str]) -> Ran {
     let files = Files::new(&[("ldsink.yaml", CONFIG)]);
     let environment = [("SECRET_TOKEN", TOKEN)];
     let args: Vec<&str> = ["preview"].iter().chain(more).copied().collect();
@@ -14,7 +14,7 @@ pub(crate) fn previewed(records: &str, more: &[&str]) -> Ran {
     ran
 }
 
-pub(crate) fn previewed_json(records: &str) -> Vec<Value> {
+fn previewed_json(records: &str) -> Vec<Value> {
     let ran = previewed(records, &["--json"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
     ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
