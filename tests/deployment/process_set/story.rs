@@ -54,7 +54,7 @@ async fn the_set_starts_delivers_stops_and_goes_on() {
     set.comes_back_without("orders", "ConsoleProducer").await;
     orders_arrive(&set, &kafka).await;
     assert_eq!(set.stop_one("orders").await.1, TERMINATED);
-    everything_is_settled(&kafka).await;
+    kafka.all_committed(&configuration(&[]).kafka.group_id, &orders(), PATIENCE).await;
     let after = journal(&set).await;
     nothing_is_lost_or_repeated(&kafka, [before, after]).await;
     let kept = format!("up{{job='ldsink'}} @ {scraped}");
@@ -162,18 +162,6 @@ fn sh(command: &str) {
         .output();
     let output = output.unwrap();
     assert!(output.status.success(), "{command}: {output:?}");
-}
-
-/// Waits until ldsink has committed the last record.
-async fn everything_is_settled(kafka: &KafkaCluster) {
-    let group = configuration(&[]).kafka.group_id;
-    eventually(PATIENCE, "all records to be settled", async || {
-        let ends = kafka.end_offsets(&orders()).await;
-        let committed = kafka.committed(&group, &orders()).await;
-        let done = committed.iter().all(|it| it.offset.unwrap_or(0) == ends[&it.partition]);
-        if done { Ok(()) } else { Err(format!("{committed:?} of {ends:?}")) }
-    })
-    .await;
 }
 
 async fn nothing_is_lost_or_repeated(kafka: &KafkaCluster, runs: [Journal; 2]) {

@@ -39,6 +39,27 @@ impl KafkaCluster {
         .await
     }
 
+    /// Returns the partitions of a topic whose end a group has not committed, with what it has. An empty
+    /// partition needs no commit.
+    pub(crate) async fn uncommitted(&self, group: &str, topic: &str) -> Vec<(Committed, i64)> {
+        let ends = self.end_offsets(topic).await;
+        let committed = self.committed(group, topic).await.into_iter();
+        let with_ends = committed.map(|at| {
+            let end = ends[&at.partition];
+            (at, end)
+        });
+        with_ends.filter(|(at, end)| *end > 0 && at.offset != Some(*end)).collect()
+    }
+
+    /// Waits until a group has committed the end of every partition of a topic.
+    pub(crate) async fn all_committed(&self, group: &str, topic: &str, within: Duration) {
+        eventually(within, &format!("all of {topic} to be committed"), async || {
+            let left = self.uncommitted(group, topic).await;
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        })
+        .await;
+    }
+
     /// Commits offsets in a group's name, as an operator's reset does; Kafka allows it only while the
     /// group has no members.
     ///
