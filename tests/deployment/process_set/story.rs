@@ -75,21 +75,24 @@ fn the_scripts_are_unchanged(set: &ProcessSet) {
     }
 }
 
-/// With the partitions that it asks for, before anything is written.
+/// With the partitions and the settings that it asks for.
 async fn the_topics_are_those_of_the_script(kafka: &KafkaCluster) {
     let script = text("config/compose/topics.sh");
     let asked = script.lines().filter_map(|line| line.strip_prefix("create "));
-    let asked = asked.filter(|line| !line.contains('(')).map(|line| {
-        let words: Vec<&str> = line.split(' ').collect();
-        let at =
-            words.iter().position(|word| *word == "--partitions").expect("a number of partitions");
-        (words[0].to_owned(), words[at + 1].parse::<usize>().unwrap())
-    });
-    let asked: Vec<_> = asked.collect();
-    assert_eq!(asked.len(), 2);
-    for (topic, partitions) in asked {
-        assert_eq!(kafka.partitions(&topic).await.len(), partitions, "{topic}");
+    let asked: Vec<Vec<&str>> = asked.map(|line| line.split(' ').collect()).collect();
+    let mut set = 0;
+    for words in &asked {
+        let [topic, "--partitions", partitions, settings @ ..] = &words[..] else {
+            panic!("{words:?}")
+        };
+        assert_eq!(kafka.partitions(topic).await.len().to_string(), *partitions, "{topic}");
+        if let ["--config", setting] = settings {
+            let (key, value) = setting.split_once('=').unwrap();
+            assert_eq!(kafka.topic_setting(topic, key).await.as_deref(), Some(value), "{topic}");
+            set += 1;
+        }
     }
+    assert_eq!((asked.len(), set), (2, 1), "the topics and the settings of {asked:?}");
 }
 
 /// What the sandbox has counted, and what came to it a second time.
@@ -151,7 +154,8 @@ async fn a_fault_as_the_file_suggests_is_seen_and_passes(set: &mut ProcessSet) {
         commands.map(|it| set.places.for_this_machine(&set.services, it)).collect();
     let [fault, end] = &commands[..] else { panic!("{commands:?}") };
     sh(fault);
-    set.unhealthy("ldsink", PATIENCE).await;
+    let reason = set.unhealthy("ldsink", PATIENCE).await;
+    assert!(reason.contains("outage"), "{reason}");
     sh(end);
     set.healthy("ldsink").await;
 }

@@ -153,6 +153,17 @@ impl KafkaCluster {
         }
     }
 
+    /// Returns what is in force for a topic, set or by default.
+    pub(crate) async fn topic_setting(&self, name: &str, key: &str) -> Option<String> {
+        let topic = ResourceSpecifier::Topic(name);
+        let described = self.admin.0.describe_configs([&topic], &patience()).await;
+        let described = described.unwrap_or_else(|error| panic!("cannot describe {name}: {error}"));
+        let [Ok(settings)] = &described[..] else {
+            panic!("cannot describe {name}: {described:?}")
+        };
+        settings.get(key)?.value.clone()
+    }
+
     /// Deletes a topic and returns when the cluster no longer knows it.
     pub(crate) async fn delete_topic(&self, name: &str) {
         let done = self.admin.0.delete_topics(&[name], &patience()).await;
