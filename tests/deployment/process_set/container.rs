@@ -90,7 +90,7 @@ impl Container {
             .await
     }
 
-    /// Waits until its health check succeeds, in the times that Compose gives it before it gives up.
+    /// Waits until its health check succeeds, and gives up later than Compose does.
     pub(super) async fn healthy(&mut self, places: &Places) {
         let Some(check) = self.service.health_check() else { return };
         let what = format!("{} to be healthy", self.service.name);
