@@ -28,7 +28,7 @@ pub(crate) fn configuration(env_file: &[(&str, &str)]) -> Config {
 }
 
 /// Compose's own substitution, in the one form used here: `${NAME:-default}` as the whole value.
-fn substituted(value: &str, given: &HashMap<&str, &str>) -> String {
+pub(crate) fn substituted(value: &str, given: &HashMap<&str, &str>) -> String {
     let Some(inner) = value.strip_prefix("${").and_then(|it| it.strip_suffix('}')) else {
         assert!(!value.contains('$'), "{value}: not a form this test knows");
         return value.to_owned();
@@ -52,16 +52,23 @@ fn without_variables_it_is_the_sandbox() {
     assert_eq!(services["ldsink"]["network_mode"], "service:sandbox");
 }
 
-#[test]
-fn with_the_example_filled_in_it_is_launchdarkly() {
+/// The variables of the example, with this in the place of what its reader has to fill in.
+pub(crate) fn filled_in_example(with: &str) -> Vec<(String, String)> {
     let example = text(EXAMPLE);
     let lines = example.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    let filled: Vec<(&str, &str)> = lines
-        .map(|line| match line.split_once('=').expect(line) {
-            (name, "") => (name, "api-filled-in"),
-            pair => pair,
+    let pairs = lines.map(|line| line.split_once('=').expect(line));
+    pairs
+        .map(|(name, value)| {
+            (name.to_owned(), if value.is_empty() { with } else { value }.to_owned())
         })
-        .collect();
+        .collect()
+}
+
+#[test]
+fn with_the_example_filled_in_it_is_launchdarkly() {
+    let example = filled_in_example("api-filled-in");
+    let filled: Vec<_> =
+        example.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let config = configuration(&filled);
     let target = &config.targets[0];
     assert_eq!(target.events_url, Instance::Commercial.events_url());

@@ -26,6 +26,17 @@ fn panels(dashboard: &Value) -> Vec<&Value> {
     list(dashboard, "/panels").iter().filter(|panel| panel["type"] != "row").collect()
 }
 
+/// The expressions of one row, with the panel they belong to.
+pub(crate) fn expressions_of(dashboard: &Value, row: &str) -> Vec<(String, String)> {
+    let after = list(dashboard, "/panels").iter().skip_while(|panel| panel["title"] != row).skip(1);
+    let panels = after.take_while(|panel| panel["type"] != "row");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    panels
+        .flat_map(|panel| list(panel, "/targets").iter().map(move |query| (panel, query)))
+        .map(|(panel, query)| (text(&panel["title"]), text(&query["expr"])))
+        .collect()
+}
+
 /// All expressions, with the panel or the annotation they belong to.
 pub(crate) fn expressions(dashboard: &Value) -> Vec<(String, String)> {
     let title = |value: &Value| value.as_str().unwrap_or("without a title").to_owned();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::House;
+use crate::rig::{House, head};
 use crate::tables::shown_lists;
 
 /// One kind of request.
@@ -45,17 +45,9 @@ pub(crate) fn config(url: &str, project: &str, client_side_id: &str) -> String {
     let create = "      create: true\n";
     let members =
         [member("big", create), member("standard", create), member("synced", &synced)].concat();
+    let head = head(project, url);
     format!(
-        r#"
-kafka: {{ bootstrap_servers: "localhost:9092", group_id: g }}
-targets:
-  production:
-    access_token: api-sandbox
-    project: {project}
-    environment: production
-    events_url: {url}
-    api_url: {url}
-routes:
+        r#"{head}
 {members}  - name: event
     topics: [t]
     format: debezium

@@ -5,22 +5,14 @@ use std::time::Duration;
 use ldsink::pipeline::settings::CoalesceSettings;
 use serde_json::json;
 
-use crate::rig::{House, Rig};
+use crate::rig::{House, Rig, head};
 
 const DEFINITIONS: usize = 40;
 
 fn config(url: &str) -> String {
+    let head = head("flood", url);
     format!(
-        r#"
-kafka: {{ bootstrap_servers: "localhost:9092", group_id: g }}
-targets:
-  production:
-    access_token: api-sandbox
-    project: flood
-    environment: production
-    events_url: {url}
-    api_url: {url}
-routes:
+        r#"{head}
   - name: metrics
     topics: [t]
     format: json

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ldsink::pipeline::settings::CoalesceSettings;
 use serde_json::json;
 
-use crate::rig::{House, PARTITIONS, Rig};
+use crate::rig::{House, PARTITIONS, Rig, head};
 
 /// As many records in each partition.
 const RECORDS: usize = 8;
@@ -15,25 +15,20 @@ const TURNS: usize = 50;
 
 /// Each with the sandbox's word for its requests.
 const OPERATIONS: [(&str, &str); 2] = [
-    ("metric_event: { target: here, key: k, context: { user: $.row.user } }", "metric_import"),
     (
-        "segment_member: { target: here, segment: s, context_key: $.row.user, create: true }",
+        "metric_event: { target: production, key: k, context: { user: $.row.user } }",
+        "metric_import",
+    ),
+    (
+        "segment_member: { target: production, segment: s, context_key: $.row.user, create: true }",
         "segment_contexts",
     ),
 ];
 
 fn config(project: &str, url: &str, operation: &str) -> String {
+    let head = head(project, url);
     format!(
-        r#"
-kafka: {{ bootstrap_servers: "localhost:9092", group_id: g }}
-targets:
-  here:
-    access_token: api-sandbox
-    project: {project}
-    environment: production
-    events_url: {url}
-    api_url: {url}
-routes:
+        r"{head}
   - name: all
     topics: [t]
     format: json
@@ -41,7 +36,7 @@ routes:
 batch: {{ max_events: 4, linger: 1s }}
 checks: {{ enabled: false }}
 dead_letter: {{ guard: {{ max_run: 3 }} }}
-"#
+"
     )
 }
 

@@ -4,28 +4,19 @@ use ldsink::model::outcome::RefusalReason;
 use serde_json::{Value, json};
 
 use crate::errands::{self, Errand};
-use crate::rig::{House, Rig, Settled};
+use crate::rig::{House, Rig, Settled, head};
 use crate::tables::shown_lists;
 
 /// A route to a segment that nobody has made.
 fn config(house: &House, segment: &str, more: &str) -> String {
+    let head = head("p", house.sandbox.url());
     format!(
-        r#"
-kafka: {{ bootstrap_servers: "localhost:9092", group_id: g }}
-targets:
-  production:
-    access_token: api-sandbox
-    project: p
-    environment: production
-    events_url: {0}
-    api_url: {0}
-routes:
+        r"{head}
   - name: members
     topics: [t]
     format: json
     segment_member: {{ target: production, segment: {segment}, context_key: $.row.m{more} }}
-"#,
-        house.sandbox.url()
+"
     )
 }
 

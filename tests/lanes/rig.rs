@@ -38,6 +38,21 @@ use tokio_util::sync::CancellationToken;
 use crate::launchdarkly::LaunchDarkly;
 
 pub(crate) const TOPIC: &str = "t";
+
+/// A configuration up to its routes: one target, `production`, at the sandbox.
+pub(crate) fn head(project: &str, url: &str) -> String {
+    format!(
+        r#"kafka: {{ bootstrap_servers: "localhost:9092", group_id: g }}
+targets:
+  production:
+    access_token: api-sandbox
+    project: {project}
+    environment: production
+    events_url: {url}
+    api_url: {url}
+routes:"#
+    )
+}
 pub(crate) const PARTITIONS: i32 = 3;
 /// Nothing here takes this long; what does is stuck.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::rig::head;
+
 /// The routes to segments: name, value of the row's `t`, and what is special about them.
 const MEMBERS: [(&str, &str, &str); 9] = [
     ("big", "big", "segment: $.row.s, member: row.on, create: true"),
@@ -47,17 +49,9 @@ pub(crate) fn config(url: &str, project: &str, client_side_id: &str) -> String {
         )
     });
     let routes = routes.collect::<String>();
+    let head = head(project, url);
     format!(
-        r#"
-kafka: {{ bootstrap_servers: "localhost:9092", group_id: g }}
-targets:
-  production:
-    access_token: api-sandbox
-    project: {project}
-    environment: production
-    events_url: {url}
-    api_url: {url}
-routes:
+        r#"{head}
 {routes}  - name: metric
     topics: [t]
     format: debezium

@@ -56,12 +56,7 @@ impl Scene {
         let delivered: BTreeSet<String> = self.production.stop().await;
         let expected = Expected { delivered, ..Expected::default() };
         expected.hold(PATIENCE, &self.sandbox).await;
-        let ends = self.kafka.end_offsets(&self.topic).await;
-        eventually(PATIENCE, "everything to be committed", async || {
-            let committed = self.kafka.committed(&self.group, &self.topic).await;
-            committed.iter().all(|at| at.offset == ends.get(&at.partition).copied())
-        })
-        .await;
+        self.kafka.all_committed(&self.group, &self.topic, PATIENCE).await;
         let may_repeat = service.metric("ldsink_recovered_records_total", &["may_repeat"]).await;
         assert!(may_repeat.abs() < f64::EPSILON, "{may_repeat} records were cut differently");
         let ended = service.stop().await;

@@ -72,12 +72,7 @@ impl Scene {
         let service = Service::start(&self.config);
         let expected = Expected { delivered: self.delivered.clone(), ..Expected::default() };
         expected.hold(PATIENCE, &self.sandbox).await;
-        let ends = self.kafka.end_offsets(&self.topic).await;
-        eventually(PATIENCE, "everything to be committed", async || {
-            let committed = self.kafka.committed(&self.group, &self.topic).await;
-            committed.iter().all(|at| at.offset == ends.get(&at.partition).copied())
-        })
-        .await;
+        self.kafka.all_committed(&self.group, &self.topic, PATIENCE).await;
         let repeats = service.metric("ldsink_recovered_records_total", &["may_repeat"]).await;
         assert!(repeats.abs() < f64::EPSILON, "{repeats} records were cut differently");
         let ended = service.stop().await;

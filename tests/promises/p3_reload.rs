@@ -52,24 +52,11 @@ impl Scene {
 
     /// Waits until Kafka knows that everything is settled.
     async fn caught_up(&self) {
-        eventually(PATIENCE, "the group at the end", async || {
-            let ends = self.kafka.end_offsets(&self.topic).await;
-            let committed = self.kafka.committed(&self.group, &self.topic).await;
-            let is_there = |(number, end): (&i32, &i64)| {
-                *end == 0
-                    || committed.iter().any(|at| at.partition == *number && at.offset == Some(*end))
-            };
-            if ends.iter().all(is_there) {
-                Ok(())
-            } else {
-                Err(format!("{committed:?} of {ends:?}"))
-            }
-        })
-        .await;
+        self.kafka.all_committed(&self.group, &self.topic, PATIENCE).await;
     }
 
-    async fn all_committed(&self, service: &Service) {
-        eventually(PATIENCE, "everything to be committed", async || {
+    async fn nothing_in_flight(&self, service: &Service) {
+        eventually(PATIENCE, "nothing to be in flight", async || {
             let lag = service.metric("ldsink_in_flight_records", &[]).await;
             if lag == 0.0 { Ok(()) } else { Err(format!("{lag} in flight")) }
         })
@@ -119,7 +106,7 @@ async fn mappings_that_change_under_load_lose_and_repeat_nothing() {
         if ended == 8 { Ok(()) } else { Err(ended.to_string()) }
     })
     .await;
-    scene.all_committed(&service).await;
+    scene.nothing_in_flight(&service).await;
     let repeats = scene.sandbox.journal().await["repeats_dropped"].as_u64().unwrap();
     assert!(repeats >= 10, "the faults struck: {repeats}");
     assert!(service.metric("ldsink_recovered_records_total", &["may_repeat"]).await < 0.5);
@@ -169,7 +156,7 @@ async fn an_outage_holds_a_change_up_and_loses_nothing() {
     scene.sandbox.clear_faults().await;
     let all = expected(ids(0..1_800));
     all.hold(PATIENCE, &scene.sandbox).await;
-    scene.all_committed(&service).await;
+    scene.nothing_in_flight(&service).await;
     assert!(service.metric("ldsink_recovered_records_total", &["may_repeat"]).await < 0.5);
     assert!(service.stop().await.status.success());
     all.account(&scene.sandbox).await;

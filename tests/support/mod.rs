@@ -19,4 +19,5 @@ pub(crate) mod prometheus;
 pub(crate) mod proxy;
 pub(crate) mod service;
 pub(crate) mod stranger;
+pub(crate) mod supervised;
 pub(crate) mod wait;

@@ -15,14 +15,12 @@ use super::wait::eventually;
 const MISSING: &str = "is not installed. It comes with Debian's package `prometheus`: apt-get install \
                        --no-install-recommends prometheus (its service need not run).";
 
-/// A running Prometheus. Killed on drop.
+/// A running Prometheus. Killed on drop when it is ours.
 #[derive(Debug)]
 pub(crate) struct Prometheus {
-    process: tokio::process::Child,
     base: Url,
     http: reqwest::Client,
-    _port: PortLease,
-    _directory: TempDir,
+    _ours: Option<(tokio::process::Child, PortLease, TempDir)>,
 }
 
 /// What is scraped: the instance's name and its admin port.
@@ -71,7 +69,7 @@ impl Prometheus {
             .unwrap_or_else(|error| panic!("prometheus {MISSING} ({error})"));
         let base = Url::parse(&format!("http://127.0.0.1:{}", port.port)).unwrap();
         let http = reqwest::Client::new();
-        let started = Self { process, base, http, _port: port, _directory: directory };
+        let started = Self { base, http, _ours: Some((process, port, directory)) };
         eventually(Duration::from_secs(30), "Prometheus to be ready", async || {
             let ready = started.base.join("/-/ready").unwrap();
             let answer = started.http.get(ready).send().await.map_err(|error| error.to_string())?;
@@ -79,6 +77,11 @@ impl Prometheus {
         })
         .await;
         started
+    }
+
+    /// Takes one that somebody else has started.
+    pub(crate) fn existing(base: &str) -> Self {
+        Self { base: Url::parse(base).unwrap(), http: reqwest::Client::new(), _ours: None }
     }
 
     /// The samples of an expression now, each with its labels. NaN is none.
@@ -106,13 +109,18 @@ impl Prometheus {
 
     /// Whether all rules can be evaluated; why not, otherwise.
     pub(crate) async fn broken_rules(&self) -> Vec<String> {
-        let data = self.get(self.base.join("/api/v1/rules").unwrap()).await;
-        let groups = data["groups"].as_array().expect("groups").iter();
-        let rules = groups.flat_map(|group| group["rules"].as_array().expect("rules"));
+        let rules = self.rules().await.into_iter();
         rules
             .filter(|rule| rule["health"] == "err")
             .map(|rule| format!("{}: {}", rule["name"], rule["lastError"]))
             .collect()
+    }
+
+    /// All rules of all groups, as it has read them.
+    pub(crate) async fn rules(&self) -> Vec<Value> {
+        let data = self.get(self.base.join("/api/v1/rules").unwrap()).await;
+        let groups = data["groups"].as_array().expect("groups").iter();
+        groups.flat_map(|group| group["rules"].as_array().expect("rules").clone()).collect()
     }
 
     async fn get(&self, url: Url) -> Value {

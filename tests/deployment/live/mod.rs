@@ -50,7 +50,7 @@ async fn every_panel_shows_something(stand: &Stand) {
     assert!(empty.len() > 70, "{}", empty.len());
     eventually(PATIENCE, "every panel to have shown something", async || {
         for query in empty.clone() {
-            if !stand.prometheus.query(&filled_in(&query.1)).await.is_empty() {
+            if !stand.prometheus.query(&filled_in(&query.1, "5s")).await.is_empty() {
                 empty.remove(&query);
             }
         }
@@ -60,14 +60,14 @@ async fn every_panel_shows_something(stand: &Stand) {
 }
 
 /// With the variables as Grafana fills them in when everything is chosen.
-fn filled_in(expression: &str) -> String {
+pub(crate) fn filled_in(expression: &str, rate_interval: &str) -> String {
     let mut filled = expression.to_owned();
     for (variable, value) in [
         ("$job", ".+"),
         ("$instance", ".+"),
         ("$target", ".+"),
         ("$topic", ".+"),
-        ("$__rate_interval", "5s"),
+        ("$__rate_interval", rate_interval),
         ("$__range", "1m"),
     ] {
         filled = filled.replace(variable, value);

@@ -1,26 +1,21 @@
 //! One broker process: its ports, its settings, its life and its certain end.
 //!
-//! The broker runs below `broker.sh`, which holds the reading end of a pipe from this process. Orders
-//! (signals) go down the pipe; when it closes, the script kills the broker and removes its data. That
-//! holds for a panic, a dropped cluster, an ordinary exit and a SIGKILL alike, because in each of
-//! them the kernel closes the pipe. Nothing here sends a signal to a process id, so none can hit a
-//! stranger that inherited the number.
+//! The broker runs below `broker.sh`, as `supervised` tells; the script also removes the broker's data.
 //!
 //! A stopped broker keeps its ports and its data until the cluster goes.
 //!
 //! Not here: when a cluster counts as ready (`super`), what clients do with it (`client`).
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::install::{Installation, kafka_home};
 use crate::support::maven::tail;
+use crate::support::supervised::{Signal, Supervised};
 use crate::support::wait::eventually;
 
 const SUPERVISOR: &str = include_str!("broker.sh");
@@ -32,19 +27,6 @@ const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
 /// A controlled shutdown moves leaderships first; a busy machine of two cores needs a few seconds.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
-
-/// What a signal does to the broker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signal {
-    /// Controlled shutdown.
-    Term,
-    /// Death without a word, as by the kernel's memory killer.
-    Kill,
-    /// Silence with open connections, as of a stalled machine.
-    Stop,
-    /// The end of that silence.
-    Cont,
-}
 
 /// Where a broker stands among the others, and what they share.
 #[derive(Debug, Clone)]
@@ -62,14 +44,7 @@ pub(super) struct Broker {
     log: PathBuf,
     cluster_id: String,
     installation: Installation,
-    process: Mutex<Option<Process>>,
-}
-
-/// A running supervisor, the broker below it, and the pipe that keeps both alive.
-#[derive(Debug)]
-struct Process {
-    supervisor: Child,
-    orders: Option<ChildStdin>,
+    process: Mutex<Option<Supervised>>,
 }
 
 /// A port that is ours, also while no broker listens on it.
@@ -77,19 +52,6 @@ struct Process {
 pub(crate) struct PortLease {
     pub(crate) port: u16,
     _lock: File,
-}
-
-// === impl Signal ===
-
-impl Signal {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Term => "TERM",
-            Self::Kill => "KILL",
-            Self::Stop => "STOP",
-            Self::Cont => "CONT",
-        }
-    }
 }
 
 // === impl Broker ===
@@ -121,22 +83,13 @@ impl Broker {
 
     /// Starts the process; the data and the ports are those of the last time.
     pub(super) fn launch(&self) {
-        let log =
-            File::options().create(true).append(true).open(&self.log).expect("logs are writable");
-        let mut supervisor = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-c", SUPERVISOR, "broker.sh"])
             .arg(&self.directory)
             .arg(self.installation.classpath())
-            .arg(&self.cluster_id)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone().expect("a file handle can be shared"))
-            .stderr(log)
-            // Ctrl-C goes to the terminal's whole group; the supervisor must outlive us to clean up.
-            .process_group(0)
-            .spawn()
-            .expect("`sh` runs");
-        let orders = supervisor.stdin.take();
-        let earlier = self.lock().replace(Process { supervisor, orders });
+            .arg(&self.cluster_id);
+        let earlier = self.lock().replace(Supervised::start(&mut command, &self.log));
         assert!(earlier.is_none(), "broker {} runs already", self.node_id);
     }
 
@@ -155,10 +108,9 @@ impl Broker {
         process.order(signal);
         // A panic in here drops the process, which kills it.
         let what = format!("broker {} to end by SIG{}", self.node_id, signal.name());
-        eventually(STOP_DEADLINE, &what, async || match process.supervisor.try_wait() {
-            Ok(Some(_status)) => Ok(()),
-            Ok(None) => Err(format!("it runs; {}", self.log_tail())),
-            Err(error) => Err(error.to_string()),
+        eventually(STOP_DEADLINE, &what, async || match process.ended() {
+            Some(_status) => Ok(()),
+            None => Err(format!("it runs; {}", self.log_tail())),
         })
         .await;
     }
@@ -169,7 +121,7 @@ impl Broker {
 
     /// Returns how the process ended, if it did so without being asked.
     pub(super) fn exited(&self) -> Option<ExitStatus> {
-        self.lock().as_mut()?.supervisor.try_wait().expect("the supervisor is our child")
+        self.lock().as_mut()?.ended()
     }
 
     /// Returns the id of the Java process, once the supervisor has written it.
@@ -187,30 +139,8 @@ impl Broker {
     }
 
     /// The slot is whole after every statement, so another test's panic spoils nothing.
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Supervised>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Process ===
-
-impl Process {
-    fn order(&mut self, signal: Signal) {
-        let orders = self.orders.as_mut().expect("the pipe closes in drop only");
-        // The supervisor may be gone with its broker; whoever waits for that sees it.
-        if let Err(error) = writeln!(orders, "{}", signal.name()) {
-            eprintln!("cannot signal a broker: {error}");
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.orders.take());
-        // The supervisor ends right after its broker's SIGKILL, so this wait is short.
-        if let Err(error) = self.supervisor.wait() {
-            eprintln!("cannot await a broker's end: {error}");
-        }
     }
 }
 

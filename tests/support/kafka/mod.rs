@@ -31,9 +31,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use self::broker::{Broker, Membership, Signal};
+use self::broker::{Broker, Membership};
 use self::install::{Installation, kafka_home};
 use super::proxy::Proxy;
+use super::supervised::Signal;
 use super::wait::eventually;
 
 pub(crate) use self::broker::PortLease;
@@ -104,7 +105,8 @@ impl KafkaCluster {
         (cluster, proxy)
     }
 
-    async fn existing(bootstrap: String) -> Self {
+    /// Takes a cluster that runs already, for its topics, records and offsets; its brokers are not ours.
+    pub(crate) async fn existing(bootstrap: String) -> Self {
         let cluster = Self {
             admin: client::Admin::new(&bootstrap),
             producer: client::RecordProducer::new(&bootstrap),
