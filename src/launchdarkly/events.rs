@@ -16,6 +16,7 @@ use reqwest::{RequestBuilder, Url};
 use uuid::Uuid;
 
 use super::answer::{Answered, ApiError, ErrorClass};
+use super::refusal::{self, Told};
 use super::settings::{ClientError, TargetSettings};
 use super::token::{LiveToken, Signature};
 use super::view::RequestView;
@@ -107,7 +108,7 @@ impl EventsClient {
             Some(trace) => request.header(TRACEPARENT, trace.clone()),
             None => request,
         };
-        let answer = request.send().await.map_err(|e| http::network(&e))?;
+        let mut answer = request.send().await.map_err(|e| http::network(&e))?;
         let status = answer.status();
         let now_ms = now_ms();
         let limits = hints::rate_limits(answer.headers(), now_ms);
@@ -117,13 +118,14 @@ impl EventsClient {
         if status == reqwest::StatusCode::ACCEPTED {
             return Ok(Answered { value: (), limits, hint });
         }
+        let Told { code, detail } = refusal::told(&mut answer, &signature.token).await;
         Err(ApiError {
             class: ErrorClass::of_status(status.as_u16()),
             status: Some(status.as_u16()),
-            code: None,
+            code,
             hint,
             limits: Box::new(limits),
-            detail: http::excerpt(answer, &signature.token).await,
+            detail,
         })
     }
 

@@ -100,17 +100,6 @@ pub(super) async fn read(
     Ok(())
 }
 
-/// The beginning of an answer's body as it can be shown.
-pub(super) async fn excerpt(mut answer: Response, token: &SecretString) -> String {
-    // A token that straddles the end of the excerpt must be seen whole to be removed.
-    let limit = 4 * DETAIL_CHARS + token.expose_secret().len();
-    let mut bytes = Vec::new();
-    if read(&mut answer, limit, &mut bytes).await.is_err() && bytes.is_empty() {
-        return "the answer broke off".to_owned();
-    }
-    shown(&String::from_utf8_lossy(&bytes), token)
-}
-
 /// A server's text on one line, without the token, shortened.
 pub(super) fn shown(text: &str, token: &SecretString) -> String {
     let token = token.expose_secret();

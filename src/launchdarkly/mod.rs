@@ -19,6 +19,7 @@ pub mod hints;
 mod http;
 pub mod members;
 pub mod metrics;
+mod refusal;
 pub mod rest;
 pub mod segments;
 pub mod settings;

@@ -13,12 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Method, RequestBuilder, Response, Url};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::answer::{Answered, ApiError, ErrorClass};
 use super::hints::RateLimits;
+use super::refusal::{self, Told};
 use super::settings::{ClientError, TargetSettings};
 use super::token::{LiveToken, Signature};
 use super::view::RequestView;
@@ -29,10 +29,6 @@ use super::{hints, http};
 const API_VERSION: &str = "20240415";
 /// The largest answer that is read. A standard segment with its 15,000 targets is about a megabyte.
 const ANSWER_BYTES: usize = 16 << 20;
-/// The largest refusal that is read.
-const REFUSAL_BYTES: usize = 64 << 10;
-/// LaunchDarkly's codes are short words; anything longer is none.
-const CODE_BYTES: usize = 64;
 /// Nothing we could send would pass an approval; a person must decide.
 const APPROVAL_REMEDY: &str = "; allow `bypassRequiredSegmentApproval` for the token's role, or \
     lift the environment's required approvals for segments";
@@ -70,13 +66,6 @@ pub(super) struct Answer {
     body: Vec<u8>,
     limits: RateLimits,
     hint: Option<Duration>,
-}
-
-/// LaunchDarkly's refusal. There is an `id` too, for its support, which we do not keep.
-#[derive(Deserialize)]
-struct RefusalBody {
-    code: Option<String>,
-    message: Option<String>,
 }
 
 // === impl RestClient ===
@@ -198,12 +187,7 @@ impl RestClient {
         let now_ms = (self.now_ms)();
         let hint = hints::pause(answer.headers(), now_ms);
         let limits = Box::new(hints::rate_limits(answer.headers(), now_ms));
-        let mut body = Vec::new();
-        if let Err(error) = http::read(&mut answer, REFUSAL_BYTES, &mut body).await {
-            tracing::debug!(status, error = %error, "a refusal broke off");
-        }
-        let (code, detail) = told(&body);
-        let mut detail = http::shown(&detail, &signature.token);
+        let Told { code, mut detail } = refusal::told(&mut answer, &signature.token).await;
         if status == 403 && detail.to_ascii_lowercase().contains("approval is required") {
             detail.push_str(APPROVAL_REMEDY);
         }
@@ -216,22 +200,6 @@ impl RestClient {
             limits,
         }
     }
-}
-
-/// The code and the text of a refusal: `code: message`, or the body where it is something else.
-fn told(body: &[u8]) -> (Option<String>, String) {
-    let read = serde_json::from_slice::<RefusalBody>(body).ok();
-    let Some(RefusalBody { code, message }) = read else {
-        return (None, String::from_utf8_lossy(body).into_owned());
-    };
-    let code = code.filter(|code| !code.is_empty() && code.len() <= CODE_BYTES);
-    let detail = match (&code, message) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code.clone(),
-        (None, Some(message)) => message,
-        (None, None) => String::from_utf8_lossy(body).into_owned(),
-    };
-    (code, detail)
 }
 
 fn is_web_page(headers: &HeaderMap) -> bool {

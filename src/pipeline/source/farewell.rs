@@ -28,8 +28,10 @@ use crate::model::record::Partition;
 const STEPS: usize = 4;
 /// For what follows from an answer to arrive: it only has to cross threads.
 const SERVE: Duration = Duration::from_millis(20);
-/// For one answer. A join is answered when all members have come.
-const ANSWER: Duration = Duration::from_secs(10);
+/// For one answer. A join is answered when all members have come: when the last one has drained what it
+/// gives up, or after its session when it is no more. Whoever goes before that is missed by the others
+/// in the next rebalance, and a deployment goes from one such rebalance to the next.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// A consumer that nobody polls any more.
 pub(super) struct Farewell {
