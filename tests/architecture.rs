@@ -113,7 +113,18 @@ const STAGES: &[(&str, &[&str])] = &[
 /// Libraries and the only places that may name them.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("rdkafka", &["src/kafka/", "src/pipeline/source/", "src/pipeline/dead_letter/", "src/demo/"]),
-    ("reqwest", &["src/launchdarkly/", "src/cli/health.rs", "src/demo/", "src/sandbox/tests"]),
+    (
+        "reqwest",
+        &[
+            "src/launchdarkly/",
+            "src/telemetry/traces/",
+            "src/cli/health.rs",
+            "src/demo/",
+            "src/sandbox/tests",
+        ],
+    ),
+    ("opentelemetry_proto", &["src/telemetry/traces/"]),
+    ("prost", &["src/telemetry/traces/"]),
     ("prometheus", &["src/telemetry/metrics/"]),
     ("governor", &["src/resilience/quota.rs"]),
     ("backoff", &["src/resilience/retry.rs"]),

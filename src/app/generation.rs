@@ -46,6 +46,7 @@ use crate::runtime::tasks::TaskSet;
 use crate::telemetry::board::{Board, Configuration, RouteView};
 use crate::telemetry::clock;
 use crate::telemetry::health::Health;
+use crate::telemetry::traces::Tracer;
 
 /// How long the first records wait for the checks to have read LaunchDarkly. When it takes longer, or
 /// fails, they go without.
@@ -55,6 +56,7 @@ const FIRST_READING: Duration = Duration::from_secs(10);
 pub(super) struct Builder {
     pub(super) reports: Reports,
     pub(super) board: Board,
+    pub(super) tracer: Tracer,
     pub(super) tasks: TaskSet,
     /// Cancelled when nobody waits for settlements any more.
     pub(super) abandoned: CancellationToken,
@@ -183,7 +185,7 @@ impl Site<'_> {
     ) -> Result<Outlets, AppError> {
         let delivery = &self.config.pipeline.delivery;
         let compression = if delivery.gzip { BodyCompression::Gzip } else { BodyCompression::None };
-        let Builder { reports, board, tasks, .. } = self.builder;
+        let Builder { reports, board, tracer, tasks, .. } = self.builder;
         let reports = LaneReports {
             settlements: settlements.clone(),
             dead_letters: dead_letters.clone(),
@@ -191,6 +193,7 @@ impl Site<'_> {
             health: Arc::clone(&self.life.health),
             metrics: reports.metrics.clone(),
             board: board.clone(),
+            tracer: tracer.clone(),
         };
         let mut outlets =
             Outlets { events: Vec::new(), keyed: Vec::new(), dead_letters: dead_letters.clone() };
@@ -259,6 +262,7 @@ impl Site<'_> {
                 self.builder.reports.metrics.clone(),
             )?;
             self.tokens.push((target.name.clone(), link.token));
+            let reader = reader.traced(self.builder.tracer.clone());
             self.builder.tasks.spawn("checks", reader.run(self.life.ended.clone()));
             links.push(Some((link.knowledge, link.questions)));
         }

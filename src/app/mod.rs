@@ -35,6 +35,7 @@ use crate::telemetry::board::Board;
 use crate::telemetry::health::Health;
 use crate::telemetry::logging;
 use crate::telemetry::metrics::{Metrics, MetricsError};
+use crate::telemetry::traces::{self, CollectorError, Ending, Exporter, Tracer};
 
 /// Beyond the drain deadline: the last commit and leaving the group.
 const LEAVE: Duration = Duration::from_secs(15);
@@ -50,6 +51,9 @@ pub struct App {
     admin: Admin,
     reports: Reports,
     board: Board,
+    tracer: Tracer,
+    /// Carries spans away, where that is wanted.
+    exporter: Option<Exporter>,
     /// Whence the configuration is read again, when it came from a file.
     reloads: Option<Reloads>,
 }
@@ -68,6 +72,8 @@ pub enum AppError {
     Admin(#[from] AdminError),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    #[error(transparent)]
+    Collector(#[from] CollectorError),
     #[error(transparent)]
     Startup(#[from] StartupError),
     #[error(transparent)]
@@ -92,6 +98,8 @@ impl App {
         let (health, metrics) = (Arc::new(Health::default()), Metrics::new()?);
         health.beat();
         health.fault(STARTING, "connecting to kafka");
+        let traces = config.traces.as_ref().map(|it| traces::start(it, &metrics)).transpose()?;
+        let (tracer, exporter) = traces.unzip();
         let (ask, requests) = mpsc::channel(1);
         let board = Board::default();
         let path = file.as_ref().map(|file| file.display().to_string());
@@ -110,7 +118,8 @@ impl App {
             }
             Reloads { file, requests, hang_ups: hang_ups.ok() }
         });
-        Ok(Self { config, admin, reports: Reports { health, metrics }, board, reloads })
+        let (tracer, reports) = (tracer.unwrap_or_default(), Reports { health, metrics });
+        Ok(Self { config, admin, reports, board, tracer, exporter, reloads })
     }
 
     /// Where `/metrics`, `/live` and `/ready` are.
@@ -120,7 +129,7 @@ impl App {
 
     /// Runs until a stop is requested or something fails for good.
     pub async fn run(self, shutdown: Shutdown) -> Result<Stopped, AppError> {
-        let Self { config, admin, reports, board, reloads } = self;
+        let Self { config, admin, reports, board, tracer, exporter, reloads } = self;
         let failed = CancellationToken::new();
         let tasks = TaskSet::new(failed.clone());
         let admin_stop = CancellationToken::new();
@@ -128,10 +137,20 @@ impl App {
         tasks.spawn("admin", admin.serve(admin_stop.clone()));
         tasks.spawn("log_limit", tell_left_out(admin_stop.clone()));
         let abandoned = CancellationToken::new();
+        if let Some(exporter) = exporter {
+            let ending = Ending {
+                requested: shutdown.requested.clone(),
+                drained: abandoned.clone(),
+                immediate: shutdown.immediate.clone(),
+                deadline: config.pipeline.drain_deadline,
+            };
+            tasks.spawn("spans", exporter.run(ending));
+        }
         let running = Running {
             config,
             reports,
             board,
+            tracer,
             reloads,
             access,
             tasks: tasks.clone(),
@@ -157,6 +176,7 @@ struct Running {
     config: Config,
     reports: Reports,
     board: Board,
+    tracer: Tracer,
     reloads: Option<Reloads>,
     access: Access,
     tasks: TaskSet,
@@ -175,6 +195,7 @@ impl Running {
         let mut builder = Builder {
             reports: self.reports.clone(),
             board: self.board.clone(),
+            tracer: self.tracer.clone(),
             tasks: self.tasks.clone(),
             abandoned: self.abandoned.clone(),
             paced: None,

@@ -6,7 +6,7 @@
 //! | nothing | nothing |
 //! | access tokens, the admin token, the log level | in force at once, for requests under way as well |
 //! | routes, targets, limits, delivery, checks | a new generation; each partition takes it up at a batch edge |
-//! | Kafka, the topics, the dead-letter topic, the admin address, `drain_deadline`, the log's format | refused: it takes a restart |
+//! | Kafka, the topics, the dead-letter topic, the admin address, `drain_deadline`, the log's format, `traces` | refused: it takes a restart |
 //!
 //! # Invariants
 //! - R1: whatever is refused is refused before anything has changed.
@@ -17,7 +17,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -176,6 +176,14 @@ fn fixed_changes(before: &Config, new: &Config) -> Vec<&'static str> {
         let letters = &config.pipeline.dead_letter;
         (letters.topic.clone(), letters.create)
     };
+    let traces = |config: &Config| {
+        let traces = config.traces.as_ref()?;
+        let secret = |(name, value): &(String, SecretString)| {
+            (name.clone(), value.expose_secret().to_owned())
+        };
+        // The settings show everything else.
+        Some((format!("{traces:?}"), traces.headers.iter().map(secret).collect::<Vec<_>>()))
+    };
     let changes = [
         (kafka(before) != kafka(new), "kafka"),
         (topics(before) != topics(new), "the topics of routes"),
@@ -183,6 +191,7 @@ fn fixed_changes(before: &Config, new: &Config) -> Vec<&'static str> {
         (before.pipeline.drain_deadline != new.pipeline.drain_deadline, "drain_deadline"),
         (before.admin.listen != new.admin.listen, "admin.listen"),
         (before.log.format != new.log.format, "log.format"),
+        (traces(before) != traces(new), "traces"),
     ];
     changes.iter().filter(|(is_changed, _)| *is_changed).map(|(_, what)| *what).collect()
 }

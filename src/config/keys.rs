@@ -30,6 +30,7 @@ pub(super) const ROOT: SectionKeys = SectionKeys {
         "drain_deadline",
         "admin",
         "log",
+        "traces",
     ],
 };
 pub(super) const KAFKA: SectionKeys = SectionKeys {
@@ -163,9 +164,13 @@ pub(super) const CHECKS: SectionKeys =
 pub(super) const ADMIN: SectionKeys =
     SectionKeys { section: "admin", keys: &["listen", "token", "token_file"] };
 pub(super) const LOG: SectionKeys = SectionKeys { section: "log", keys: &["level", "format"] };
+pub(super) const TRACES: SectionKeys = SectionKeys {
+    section: "traces",
+    keys: &["endpoint", "headers", "service_name", "sample", "timeout", "linger", "max_queue"],
+};
 
 /// All sections, in the order of the reference file.
-pub const SECTIONS: [SectionKeys; 18] = [
+pub const SECTIONS: [SectionKeys; 19] = [
     ROOT,
     KAFKA,
     TARGET,
@@ -184,4 +189,5 @@ pub const SECTIONS: [SectionKeys; 18] = [
     CHECKS,
     ADMIN,
     LOG,
+    TRACES,
 ];

@@ -35,6 +35,7 @@ mod segment;
 mod service;
 mod stand_in;
 mod targets;
+mod traces;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ use self::stand_in::stand_in;
 use crate::kafka::settings::KafkaSettings;
 use crate::launchdarkly::settings::TargetSettings;
 use crate::pipeline::settings::PipelineSettings;
-use crate::telemetry::settings::{AdminSettings, LogSettings};
+use crate::telemetry::settings::{AdminSettings, LogSettings, TraceSettings};
 
 /// A configuration that can be used as it is. Its `Debug` shows no secret.
 #[derive(Debug, Clone)]
@@ -62,6 +63,8 @@ pub struct Config {
     pub pipeline: PipelineSettings,
     pub admin: AdminSettings,
     pub log: LogSettings,
+    /// Where spans are exported to, if anywhere.
+    pub traces: Option<TraceSettings>,
     /// Every key with its value, defaults included and secrets not shown.
     pub effective: BTreeMap<String, String>,
 }
@@ -133,7 +136,6 @@ impl Config {
         raw::note_values(root, review);
         let start = At { key: String::new(), line: 1, column: 1 };
         let root = Section::open(review, Some(root), start, keys::ROOT);
-        let batch = service::batch(&root);
         let dead_letter = service::dead_letter(&root);
         let drain_deadline = service::drain_deadline(&root);
         let drain = review.is_sound("drain_deadline").then_some(drain_deadline);
@@ -141,8 +143,11 @@ impl Config {
         let surroundings =
             routes::Surroundings { targets: &targets.names, dead_letter_topic: &dead_letter.topic };
         let routes = routes::read(&root, &surroundings);
+        let kafka = kafka::read(&root, drain);
+        let traces = traces::read(&root, &kafka);
+        let batch = service::batch(&root, traces.is_some());
         Self {
-            kafka: kafka::read(&root, drain),
+            kafka,
             pipeline: PipelineSettings {
                 targets: targets.settings.iter().map(|target| target.name.clone()).collect(),
                 routes,
@@ -159,6 +164,7 @@ impl Config {
             targets: targets.settings,
             admin: service::admin(&root),
             log: service::log(&root),
+            traces,
             // Last: the readers above note the defaults.
             effective: review.effective(),
         }

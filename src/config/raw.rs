@@ -250,7 +250,8 @@ fn in_words(kind: &VariableErrorKind) -> (String, String) {
 }
 
 fn is_secret_key(key: &str) -> bool {
-    key.ends_with(".access_token") || key == "admin.token" || key.starts_with("kafka.properties.")
+    let is_below = ["kafka.properties.", "traces.headers."].iter().any(|it| key.starts_with(it));
+    is_below || key.ends_with(".access_token") || key == "admin.token"
 }
 
 /// Catches a token that was pasted behind the wrong key.

@@ -74,12 +74,14 @@ pub(super) fn drain_deadline(root: &Section<'_>) -> Duration {
     root.duration("drain_deadline", Duration::from_secs(20), &DRAIN_DEADLINE)
 }
 
-pub(super) fn batch(root: &Section<'_>) -> BatchSettings {
+/// With `links`, it is remembered of which traces the records of a batch are.
+pub(super) fn batch(root: &Section<'_>, links: bool) -> BatchSettings {
     let section = root.section("batch", keys::BATCH);
     BatchSettings {
         max_events: section.count("max_events", 5_000, &MAX_EVENTS),
         max_bytes: section.size("max_bytes", 8_000_000, &MAX_BYTES),
         linger: section.duration("linger", Duration::from_secs(1), &LINGER),
+        links,
     }
 }
 

@@ -18,6 +18,7 @@ const NAMES: &[&str] = &[
     "segment",
     "client_side_id",
     "cohort_id",
+    "service_name",
 ];
 
 /// Gives a value for the variable `name` at `key`, or `None` when it must be set.
@@ -27,8 +28,13 @@ pub(super) fn stand_in(key: &str, name: &str) -> Option<String> {
     let host = || name.to_ascii_lowercase().replace('_', "-");
     match last {
         "bootstrap_servers" => Some(format!("{}.invalid:9092", host())),
-        "events_url" | "api_url" => Some(format!("https://{}.invalid", host())),
-        _ if NAMES.contains(&last) || key.starts_with("kafka.properties.") => Some(name.to_owned()),
+        "events_url" | "api_url" | "endpoint" => Some(format!("https://{}.invalid", host())),
+        _ if NAMES.contains(&last)
+            || key.starts_with("kafka.properties.")
+            || key.starts_with("traces.headers.") =>
+        {
+            Some(name.to_owned())
+        }
         _ => None,
     }
 }
@@ -44,6 +50,8 @@ mod tests {
             ("targets.production.events_url", Some("https://ld-x.invalid")),
             ("kafka.bootstrap_servers", Some("ld-x.invalid:9092")),
             ("kafka.properties.sasl.password", Some("LD_X")),
+            ("traces.endpoint", Some("https://ld-x.invalid")),
+            ("traces.headers.api-key", Some("LD_X")),
             ("routes[0].topics[1]", Some("LD_X")),
             ("routes[0].metric_event.key", Some("LD_X")),
             ("batch.linger", None),

@@ -93,7 +93,7 @@ fn hosts(section: &Section<'_>) -> Hosts {
     let instance = section.choice("instance", &options).unwrap_or(Instance::Commercial);
     let known =
         Hosts { events_url: instance.events_url().into(), api_url: instance.api_url().into() };
-    let url = |name: &str| base_url(section.review, section.text(name)?);
+    let url = |name: &str| base_url(section.review, section.text(name)?, Some("the token"));
     match (section.get("events_url"), section.get("api_url")) {
         (None, None) => known,
         (Some(_), Some(_)) => {
@@ -121,8 +121,13 @@ fn hosts(section: &Section<'_>) -> Hosts {
     }
 }
 
-/// Checks a base address and gives it without a trailing slash.
-fn base_url(review: &Review<'_>, written: &Scalar) -> Option<String> {
+/// Checks a base address and gives it without a trailing slash. `carries` is what is secret of what is
+/// sent there.
+pub(super) fn base_url(
+    review: &Review<'_>,
+    written: &Scalar,
+    carries: Option<&str>,
+) -> Option<String> {
     let refuse = |problem: &str, remedy: &str| {
         review.mistake(&written.at, format!("{} {problem}", written.shown()), remedy);
     };
@@ -136,8 +141,8 @@ fn base_url(review: &Review<'_>, written: &Scalar) -> Option<String> {
         refuse("holds a user or a password", "remove what stands before the `@`");
     } else if url.query().is_some() || url.fragment().is_some() {
         refuse("is more than a base address", "remove what follows the path");
-    } else if url.scheme() == "http" && !is_loopback(&url) {
-        refuse("would carry the token in clear over the network", "use https://");
+    } else if let Some(secret) = carries.filter(|_| url.scheme() == "http" && !is_loopback(&url)) {
+        refuse(&format!("would carry {secret} in clear over the network"), "use https://");
     }
     // As the parser understood it, so that what was checked is what is used.
     Some(url.as_str().trim_end_matches('/').to_owned())

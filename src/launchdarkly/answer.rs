@@ -12,6 +12,8 @@ use super::hints::RateLimits;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered<T> {
     pub value: T,
+    /// The HTTP status.
+    pub status: u16,
     pub limits: RateLimits,
     /// How long the server asked us to wait before the next request.
     pub hint: Option<Duration>,
@@ -75,7 +77,8 @@ pub enum ErrorClass {
 
 impl<T> Answered<T> {
     pub(super) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answered<U> {
-        Answered { value: change(self.value), limits: self.limits, hint: self.hint }
+        let Self { value, status, limits, hint } = self;
+        Answered { value: change(value), status, limits, hint }
     }
 }
 

@@ -16,12 +16,13 @@ use reqwest::{RequestBuilder, Url};
 use uuid::Uuid;
 
 use super::answer::{Answered, ApiError, ErrorClass};
+use super::endpoint::Server;
 use super::refusal::{self, Told};
 use super::settings::{ClientError, TargetSettings};
 use super::token::{LiveToken, Signature};
 use super::view::RequestView;
 use super::{hints, http};
-use crate::model::trace::{TRACEPARENT, Trace};
+use crate::model::trace::{TRACEPARENT, TraceParent};
 
 /// The version of the event format we write.
 const EVENT_SCHEMA: &str = "4";
@@ -50,8 +51,8 @@ pub enum BodyCompression {
 pub struct EventsBody {
     bytes: Bytes,
     compression: BodyCompression,
-    /// The trace that its records are of.
-    trace: Option<HeaderValue>,
+    /// The trace that the request belongs to.
+    trace: Option<TraceParent>,
 }
 
 // === impl EventsClient ===
@@ -81,6 +82,11 @@ impl EventsClient {
         self.token.clone()
     }
 
+    /// Where its requests go.
+    pub fn server(&self) -> Server {
+        http::server(&self.url)
+    }
+
     /// Makes a JSON array of events into a body. Compressing takes about a millisecond per
     /// megabyte, short enough for a runtime thread.
     pub fn body(&self, json: Bytes) -> EventsBody {
@@ -104,8 +110,8 @@ impl EventsClient {
     ) -> Result<Answered<()>, ApiError> {
         let signature = self.token.current();
         let request = self.request(body.bytes.clone(), body.compression, payload_id, &signature);
-        let request = match &body.trace {
-            Some(trace) => request.header(TRACEPARENT, trace.clone()),
+        let request = match body.trace {
+            Some(trace) => request.header(TRACEPARENT, trace.to_string()),
             None => request,
         };
         let mut answer = request.send().await.map_err(|e| http::network(&e))?;
@@ -116,7 +122,7 @@ impl EventsClient {
         // Nothing but 202 is this API's acceptance; a proxy's or a portal's 200 must not consume
         // records.
         if status == reqwest::StatusCode::ACCEPTED {
-            return Ok(Answered { value: (), limits, hint });
+            return Ok(Answered { value: (), status: status.as_u16(), limits, hint });
         }
         let Told { code, detail } = refusal::told(&mut answer, &signature.token).await;
         Err(ApiError {
@@ -162,12 +168,10 @@ impl EventsClient {
 // === impl EventsBody ===
 
 impl EventsBody {
-    /// Carries the trace of its records on.
+    /// The same, carrying a trace on.
     #[must_use]
-    pub fn of_trace(mut self, trace: &Trace) -> Self {
-        // Its characters are digits and dashes.
-        self.trace = trace.parent().and_then(|it| HeaderValue::from_bytes(it.as_bytes()).ok());
-        self
+    pub fn of_trace(&self, trace: Option<TraceParent>) -> Self {
+        Self { trace, ..self.clone() }
     }
 }
 

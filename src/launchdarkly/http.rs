@@ -16,6 +16,7 @@ use reqwest::{Client, Response, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::answer::{ApiError, ErrorClass};
+use super::endpoint::Server;
 use super::settings::{ClientError, TargetSettings};
 
 /// How much of an answer is shown: enough for LaunchDarkly's message, too little to fill a log.
@@ -51,6 +52,12 @@ pub(super) fn header(
         field,
         source,
     })
+}
+
+/// Where requests below a base address go. None of a web address's parts is missing.
+pub(super) fn server(base: &Url) -> Server {
+    let port = base.port_or_known_default().unwrap_or_default();
+    Server { host: base.host_str().unwrap_or_default().to_owned(), port }
 }
 
 /// Puts path segments below a base address. `None` when the base is no web address or a segment

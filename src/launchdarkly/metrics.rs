@@ -11,8 +11,10 @@ use serde_json::{Map, Value};
 
 use super::answer::{Answered, ApiError, Creation, Written};
 use super::definition::{self, PatchOp};
+use super::endpoint::Server;
 use super::rest::{JSON, Request, RestClient, unless};
 use super::view::RequestView;
+use crate::model::trace::TraceParent;
 
 /// The most that LaunchDarkly lists at once.
 pub const PAGE_SIZE: u64 = 50;
@@ -41,6 +43,17 @@ struct Listing {
 impl MetricsClient {
     pub fn new(rest: RestClient) -> Self {
         Self { rest }
+    }
+
+    /// Where its requests go.
+    pub fn server(&self) -> Server {
+        self.rest.server()
+    }
+
+    /// The same, whose requests carry a trace on.
+    #[must_use]
+    pub fn of_trace(&self, trace: Option<TraceParent>) -> Self {
+        Self { rest: self.rest.of_trace(trace) }
     }
 
     /// Reads a definition. `None` also when the project is unknown; a creation tells.
@@ -116,12 +129,13 @@ impl MetricsClient {
             .with_query("limit", &PAGE_SIZE)
             .with_query("offset", &offset)
             .with_query("sort", &"createdAt");
-        let Answered { value, limits, hint } = self.rest.send(&request).await?.json::<Listing>()?;
+        let Answered { value, status, limits, hint } =
+            self.rest.send(&request).await?.json::<Listing>()?;
         let read = u64::try_from(value.items.len()).unwrap_or(u64::MAX);
         let end = offset.saturating_add(read);
         // Without a total, only a page that is not full is known to be the last one.
         let more = value.total.map_or(read >= PAGE_SIZE, |total| end < total);
         let next = (more && read > 0).then_some(end);
-        Ok(Answered { value: MetricsPage { items: value.items, next }, limits, hint })
+        Ok(Answered { value: MetricsPage { items: value.items, next }, status, limits, hint })
     }
 }

@@ -17,12 +17,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::answer::{Answered, ApiError, ErrorClass};
+use super::endpoint::Server;
 use super::hints::RateLimits;
 use super::refusal::{self, Told};
 use super::settings::{ClientError, TargetSettings};
 use super::token::{LiveToken, Signature};
 use super::view::RequestView;
 use super::{hints, http};
+use crate::model::trace::{TRACEPARENT, TraceParent};
 
 /// The version of the API that these clients were written for. Without it, the version that was
 /// current when the token was made would count.
@@ -47,6 +49,8 @@ pub struct RestClient {
     project: String,
     environment: String,
     now_ms: fn() -> i64,
+    /// The trace that its requests belong to.
+    trace: Option<TraceParent>,
 }
 
 /// A request that can be sent as often as needed.
@@ -91,12 +95,22 @@ impl RestClient {
             project: target.project.clone(),
             environment: target.environment.clone(),
             now_ms,
+            trace: None,
         })
     }
 
     /// The token that its requests are signed with.
     pub fn token(&self) -> LiveToken {
         self.token.clone()
+    }
+
+    /// The same, whose requests carry a trace on.
+    pub(super) fn of_trace(&self, trace: Option<TraceParent>) -> Self {
+        Self { trace, ..self.clone() }
+    }
+
+    pub(super) fn server(&self) -> Server {
+        http::server(&self.base)
     }
 
     pub(super) fn project(&self) -> &str {
@@ -161,6 +175,10 @@ impl RestClient {
             .header(AUTHORIZATION, signature.authorization.clone())
             .header(USER_AGENT, self.user_agent.clone())
             .header("LD-API-Version", API_VERSION);
+        let prepared = match self.trace {
+            Some(trace) => prepared.header(TRACEPARENT, trace.to_string()),
+            None => prepared,
+        };
         Ok(match &request.body {
             None => prepared,
             Some((content_type, body)) => {
@@ -244,7 +262,7 @@ impl Answer {
     pub(super) fn json<T: DeserializeOwned>(self) -> Result<Answered<T>, ApiError> {
         let Self { status, body, limits, hint } = self;
         match serde_json::from_slice(&body) {
-            Ok(value) => Ok(Answered { value, limits, hint }),
+            Ok(value) => Ok(Answered { value, status, limits, hint }),
             Err(error) => Err(ApiError {
                 status: Some(status),
                 limits: Box::new(limits),
@@ -264,7 +282,8 @@ impl Answer {
 
     /// Leaves the body unread, where the status says everything.
     pub(super) fn with<T>(self, value: T) -> Answered<T> {
-        Answered { value, limits: self.limits, hint: self.hint }
+        let Self { status, limits, hint, .. } = self;
+        Answered { value, status, limits, hint }
     }
 }
 
@@ -276,7 +295,7 @@ pub(super) fn unless<T>(
 ) -> Result<Answered<T>, ApiError> {
     match answer {
         Err(error) if error.status == Some(status) => {
-            Ok(Answered { value: outcome, limits: *error.limits, hint: error.hint })
+            Ok(Answered { value: outcome, status, limits: *error.limits, hint: error.hint })
         }
         answer => answer,
     }

@@ -14,12 +14,13 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::answer::{Answered, ApiError, Creation, Written};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Server};
 use super::facts::Access;
 use super::members::MemberChanges;
 use super::rest::{Request, RestClient, SEMANTIC_PATCH, unless};
 use super::synced::{SyncedError, SyncedSegment};
 use super::view::RequestView;
+use crate::model::trace::TraceParent;
 
 /// The most operations on targets that LaunchDarkly takes in one semantic patch. It says so of each
 /// instruction; the sum over the request is the careful reading.
@@ -123,6 +124,17 @@ struct Targets {
 impl SegmentsClient {
     pub fn new(rest: RestClient) -> Self {
         Self { rest }
+    }
+
+    /// Where its requests go.
+    pub fn server(&self) -> Server {
+        self.rest.server()
+    }
+
+    /// The same, whose requests carry a trace on.
+    #[must_use]
+    pub fn of_trace(&self, trace: Option<TraceParent>) -> Self {
+        Self { rest: self.rest.of_trace(trace) }
     }
 
     /// Reads a segment. `None` also when the project or the environment is unknown; a creation

@@ -16,7 +16,7 @@ use super::fence::Fence;
 use super::progress::Epoch;
 use super::record::Partition;
 use super::routes::RouteSet;
-use super::trace::Trace;
+use super::trace::Traces;
 
 /// The namespace of payload IDs. Changing it makes a repeat after an upgrade count twice.
 const PAYLOAD_ID_NAMESPACE: Uuid = Uuid::from_u128(0x5f0b_3ed8_66c1_4d5c_9a6e_1d0f_7a3c_21b4);
@@ -31,7 +31,6 @@ pub struct MappingFingerprint(pub Uuid);
 
 /// What splitting a batch gives.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "taken apart where it is made, never kept")]
 pub enum Split {
     /// The parts in offset order.
     Halves(EventBatch, EventBatch),
@@ -66,7 +65,7 @@ pub struct EventBatch {
     pub body: Bytes,
     /// Offset of `body` within the body that the marks were made for.
     pub base: usize,
-    pub trace: Trace,
+    pub traces: Traces,
     /// When its first event came.
     pub since: Instant,
 }
@@ -147,6 +146,7 @@ impl EventBatch {
             base: head.base + cut,
             partition: head.partition.clone(),
             fence: head.fence.clone(),
+            traces: head.traces.clone(),
             ..head
         };
         head.body = part(head.body.get(1..cut).unwrap_or_default(), b"]");
@@ -190,7 +190,7 @@ mod tests {
             marks,
             body: Bytes::from(body),
             base: 0,
-            trace: Trace::default(),
+            traces: Traces::default(),
             since: Instant::now(),
         }
     }

@@ -150,6 +150,7 @@ mod tests {
             events_of: None,
             routes,
             time_ms: None,
+            trace: None,
         }
     }
 

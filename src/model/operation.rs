@@ -218,7 +218,7 @@ impl Operation {
     /// About how many bytes it keeps in memory, for the in-flight budget.
     pub fn size(&self) -> usize {
         /// What the maps and lists around an intent take.
-        const AROUND: usize = 160;
+        const AROUND: usize = 192;
         match self {
             Self::Segment(change) => {
                 let name = change.name.as_ref().map_or(0, String::len);

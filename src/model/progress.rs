@@ -8,6 +8,7 @@ use super::fence::Fence;
 use super::operation::LaneKey;
 use super::record::Partition;
 use super::routes::RouteSet;
+use super::trace::TraceParent;
 
 /// What Kafka should read next in a partition: one past the last settled record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +37,8 @@ pub struct Slot {
     pub routes: RouteSet,
     /// The record's timestamp, in milliseconds since the Unix epoch.
     pub time_ms: Option<i64>,
+    /// The trace that the record is of.
+    pub trace: Option<TraceParent>,
 }
 
 /// Tells the ledger that obligations have been met.

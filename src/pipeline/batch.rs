@@ -22,7 +22,7 @@ use crate::model::fence::Fence;
 use crate::model::progress::Epoch;
 use crate::model::record::{Partition, Record};
 use crate::model::routes::RouteSet;
-use crate::model::trace::{Trace, TraceParent};
+use crate::model::trace::{TraceParent, Traces};
 
 /// Events that are not cut yet.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ pub struct OpenBatch {
     opened: Option<Instant>,
     /// Set while a batch that was cut before is collected again: its last offset.
     held: Option<i64>,
-    /// Of which trace what is sealed is.
-    trace: Trace,
+    /// Of which traces what is sealed is.
+    traces: Traces,
     /// How many bytes and records the last batch had: the next one will be about as large.
     usual: (usize, usize),
 }
@@ -71,7 +71,7 @@ impl OpenBatch {
             unsealed_routes: RouteSet::NONE,
             opened: None,
             held: None,
-            trace: Trace::default(),
+            traces: Traces::new(settings.links),
             usual: (0, 0),
         }
     }
@@ -143,7 +143,7 @@ impl OpenBatch {
         let (offset, time_ms) = (record.offset, record.timestamp_ms);
         self.marks.push(Mark { offset, end: self.body.len(), events, routes, time_ms });
         self.opened.get_or_insert(now);
-        self.trace = self.trace.with(TraceParent::find(record.headers));
+        self.traces.note(TraceParent::find(record.headers));
         cut
     }
 
@@ -199,7 +199,7 @@ impl OpenBatch {
             fingerprint: self.fingerprint,
             marks: std::mem::take(&mut self.marks),
             body: Bytes::from(body),
-            trace: std::mem::take(&mut self.trace),
+            traces: self.traces.take(),
         })
     }
 }
@@ -211,7 +211,7 @@ pub struct Cut {
     fingerprint: MappingFingerprint,
     marks: Vec<Mark>,
     body: Bytes,
-    trace: Trace,
+    traces: Traces,
     since: Instant,
 }
 
@@ -226,7 +226,7 @@ impl Cut {
             marks: self.marks,
             body: self.body,
             base: 0,
-            trace: self.trace,
+            traces: self.traces,
             since: self.since,
         }
     }
@@ -241,7 +241,8 @@ mod tests {
     use crate::model::record::NoHeaders;
 
     fn open(max_events: u32, max_bytes: usize) -> OpenBatch {
-        let settings = BatchSettings { max_events, max_bytes, linger: Duration::from_secs(1) };
+        let linger = Duration::from_secs(1);
+        let settings = BatchSettings { max_events, max_bytes, linger, links: true };
         OpenBatch::new(settings, TargetId(0), MappingFingerprint(Uuid::nil()))
     }
 
@@ -302,8 +303,10 @@ mod tests {
             batches.extend(open.seal(&Record { headers: of, ..record(offset) }, now).map(batch));
         }
         batches.extend(open.cut().map(batch));
-        let parents: Vec<_> = batches.iter().map(|it| it.trace.parent().is_some()).collect();
+        let parents: Vec<_> = batches.iter().map(|it| it.traces.parent().is_some()).collect();
         assert_eq!(parents, [true, false], "the second one is of two traces");
+        let links: Vec<_> = batches.iter().map(|it| it.traces.links().len()).collect();
+        assert_eq!(links, [1, 2]);
     }
 
     proptest! {

@@ -166,6 +166,7 @@ mod tests {
             events_of: None,
             routes,
             time_ms: None,
+            trace: None,
         }
     }
 

@@ -45,6 +45,8 @@ pub struct BatchSettings {
     pub max_bytes: usize,
     /// Time since the first event, 0 s to 5 min.
     pub linger: Duration,
+    /// Whether it is remembered of which traces the records are.
+    pub links: bool,
 }
 
 /// When changes to one segment are cut into a batch: whichever comes first.

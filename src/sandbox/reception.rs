@@ -226,6 +226,7 @@ impl Visit {
             payload_id: self.note("x-launchdarkly-payload-id"),
             user_agent: self.note("user-agent"),
             api_version: self.note("ld-api-version"),
+            traceparent: self.note("traceparent"),
             gzip,
             bytes_wire: count(self.bytes_wire),
             ..RequestEntry::default()

@@ -13,3 +13,4 @@ mod routes;
 mod secrets;
 mod shipped;
 mod targets;
+mod traces;

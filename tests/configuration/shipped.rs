@@ -46,6 +46,14 @@ fn the_reference_shows_the_defaults() {
     assert_eq!(reference.admin.listen, defaults.admin.listen);
     assert!(reference.admin.token.is_none() && defaults.admin.token.is_none());
     assert_eq!(reference.log, defaults.log);
+    let traces = |config: &Config| {
+        let keys = ["service_name", "sample", "timeout", "linger", "max_queue"];
+        (
+            config.traces.is_none(),
+            keys.map(|key| config.effective[&format!("traces.{key}")].clone()),
+        )
+    };
+    assert_eq!(traces(&reference), traces(&defaults));
     assert_eq!(reference.kafka.startup_timeout, defaults.kafka.startup_timeout);
     assert_eq!(reference.kafka.properties, defaults.kafka.properties);
     let (shown, built_in) = (&reference.targets[0], &defaults.targets[0]);
@@ -99,7 +107,7 @@ fn the_reference_states_the_ranges() {
             break;
         }
     }
-    assert_eq!(stated, 23, "keys with a range");
+    assert_eq!(stated, 27, "keys with a range");
 }
 
 #[test]

@@ -6,6 +6,9 @@
 #[path = "../support/launchdarkly.rs"]
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod launchdarkly;
+#[path = "../support/otlp.rs"]
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod otlp;
 
 mod assignments;
 mod errands;
@@ -16,3 +19,4 @@ mod missing;
 mod rig;
 mod sequential;
 mod tables;
+mod traces;

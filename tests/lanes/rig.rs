@@ -14,7 +14,7 @@ use ldsink::launchdarkly::rest::RestClient;
 use ldsink::launchdarkly::segments::SegmentsClient;
 use ldsink::model::outcome::{DeadLetter, Refusal};
 use ldsink::model::progress::{Committed, Settlement, Slot};
-use ldsink::model::record::{NoHeaders, Partition, Record};
+use ldsink::model::record::{Headers, NoHeaders, Partition, Record};
 use ldsink::pipeline::deliver::courier::{Courier, LaneReports};
 use ldsink::pipeline::deliver::definitions::{self, DefinitionLanes};
 use ldsink::pipeline::deliver::events::{self, EventLane};
@@ -30,6 +30,7 @@ use ldsink::telemetry::board::Board;
 use ldsink::telemetry::clock;
 use ldsink::telemetry::health::Health;
 use ldsink::telemetry::metrics::Metrics;
+use ldsink::telemetry::traces::{self, Ending, Tracer};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
@@ -56,6 +57,9 @@ routes:"#
 pub(crate) const PARTITIONS: i32 = 3;
 /// Nothing here takes this long; what does is stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Batches end when they are flushed, or full.
+const LAZY: CoalesceSettings =
+    CoalesceSettings { max_parts: 100, linger: Duration::from_secs(3_600) };
 /// How often the consumer thread looks up while it waits.
 const TURN: Duration = Duration::from_millis(2);
 
@@ -104,6 +108,23 @@ impl House {
         let told = self.runtime.block_on(self.sandbox.look(&path)).unwrap();
         told["client_side_id"].as_str().unwrap().to_owned()
     }
+
+    /// Begins to export spans if the configuration says so, until the lanes are abandoned.
+    fn tracer(
+        &self,
+        config: &Config,
+        metrics: &Metrics,
+        (tasks, abandoned): (&TaskSet, &CancellationToken),
+    ) -> Tracer {
+        let Some(settings) = &config.traces else { return Tracer::default() };
+        let (tracer, exporter) = traces::start(settings, metrics).unwrap();
+        let (requested, immediate) = (CancellationToken::new(), CancellationToken::new());
+        let (drained, deadline) = (abandoned.clone(), PATIENCE);
+        let _inside = self.runtime.enter();
+        let ending = Ending { requested, drained, immediate, deadline };
+        tasks.spawn("spans", exporter.run(ending));
+        tracer
+    }
 }
 
 // === impl Rig ===
@@ -111,14 +132,17 @@ impl House {
 impl<'h> Rig<'h> {
     /// Starts the lanes of a configuration with one target. Pauses are as short as they can be.
     pub(crate) fn start(house: &'h House, config: &str, coalesce: CoalesceSettings) -> Self {
-        let config = hasty(config, coalesce);
+        Self::of(house, hasty(config, coalesce))
+    }
+
+    fn of(house: &'h House, config: Config) -> Self {
         let (health, metrics) = (Arc::new(Health::default()), Metrics::new().unwrap());
         let (settlements, from_lanes) = channel();
         let (to_path, to_be_applied) = channel();
         let (dead_letters, letters) = unbounded_channel();
         let guard = Arc::new(Guard::new(&config.pipeline, Arc::clone(&health), metrics.clone()));
-        let abandoned = CancellationToken::new();
-        let tasks = TaskSet::new(CancellationToken::new());
+        let (abandoned, tasks) = (CancellationToken::new(), TaskSet::new(CancellationToken::new()));
+        let tracer = house.tracer(&config, &metrics, (&tasks, &abandoned));
         let reports = LaneReports {
             settlements,
             dead_letters: dead_letters.clone(),
@@ -126,6 +150,7 @@ impl<'h> Rig<'h> {
             health: Arc::clone(&health),
             metrics: metrics.clone(),
             board: Board::default(),
+            tracer,
         };
         let (target, delivery) = (&config.targets[0], &config.pipeline.delivery);
         let paces = Paces::new(&config.targets, delivery, &metrics, &health);
@@ -174,12 +199,28 @@ impl<'h> Rig<'h> {
 
     /// Batches end when they are flushed.
     pub(crate) fn lazy(house: &'h House, config: &str) -> Self {
-        let linger = Duration::from_secs(3_600);
-        Self::start(house, config, CoalesceSettings { max_parts: 100, linger })
+        Self::start(house, config, LAZY)
+    }
+
+    /// The same, without attempts that only a slow machine makes.
+    pub(crate) fn patient(house: &'h House, config: &str) -> Self {
+        let mut config = hasty(config, LAZY);
+        config.pipeline.delivery.request_timeout = PATIENCE;
+        Self::of(house, config)
     }
 
     /// Takes in a record. Gives its offset.
     pub(crate) fn record(&mut self, partition: i32, value: &str) -> i64 {
+        self.record_with(partition, value, &NoHeaders)
+    }
+
+    /// The same with the context of a trace.
+    pub(crate) fn traced(&mut self, partition: i32, value: &str, trace: &str) -> i64 {
+        let headers = vec![("traceparent".to_owned(), Some(trace.as_bytes().to_vec()))];
+        self.record_with(partition, value, &headers)
+    }
+
+    fn record_with(&mut self, partition: i32, value: &str, headers: &dyn Headers) -> i64 {
         let next = &mut self.offsets[usize::try_from(partition).unwrap()];
         let offset = *next;
         *next += 1;
@@ -190,7 +231,7 @@ impl<'h> Rig<'h> {
             timestamp_ms: Some(1_767_225_600_000),
             key: None,
             value: Some(value.as_bytes()),
-            headers: &NoHeaders,
+            headers,
         };
         self.path.record(&record, Instant::now());
         offset
@@ -198,6 +239,7 @@ impl<'h> Rig<'h> {
 
     /// One turn of the consumer thread, which waits a little for a settlement if told to.
     pub(crate) fn turn(&mut self, wait: bool) {
+        self.health.beat();
         let first = if wait { self.from_lanes.recv_timeout(TURN).ok() } else { None };
         for settlement in first.into_iter().chain(self.from_lanes.try_iter()) {
             note(&mut self.settled, &settlement);

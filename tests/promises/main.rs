@@ -36,4 +36,5 @@ mod p9_broken_parts;
 mod p9_clean_stop;
 mod p9_kafka_gone;
 mod real_envelopes;
+mod spans;
 mod synced_segments;

@@ -302,6 +302,8 @@ async fn a_file_that_is_no_good_is_refused_with_its_reasons() {
 
     let group = scene.config.replace("  group_id: ", "  group_id: other-");
     refused(&group, &["kafka: takes a restart; nothing was reloaded"]).await;
+    let traces = format!("{}traces: {{ endpoint: http://127.0.0.1:1 }}\n", scene.config);
+    refused(&traces, &["traces: takes a restart"]).await;
     let topics = format!("topics: [{}]", scene.topic);
     let more = scene.config.replace(&topics, &format!("topics: [{}, another]", scene.topic));
     let letters = more.replace("dead_letter: { topic: ", "dead_letter: { topic: other-");

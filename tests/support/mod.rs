@@ -14,6 +14,7 @@ pub(crate) mod kafka;
 pub(crate) mod launchdarkly;
 pub(crate) mod maven;
 pub(crate) mod oracle;
+pub(crate) mod otlp;
 pub(crate) mod production;
 pub(crate) mod prometheus;
 pub(crate) mod proxy;

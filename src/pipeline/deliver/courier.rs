@@ -25,12 +25,14 @@ use super::patience::Patience;
 use super::refused::Refused;
 use super::remedy::remedy;
 use super::sight::LaneSight;
+use super::spans::{self, Cause, RequestSpans};
 use crate::launchdarkly::answer::{Answered as Answer, ApiError, ErrorClass};
-use crate::launchdarkly::endpoint::Endpoint;
+use crate::launchdarkly::endpoint::{Endpoint, Server};
 use crate::model::fence::Fence;
 use crate::model::outcome::{DeadLetter, DeadLetterOrigin, RefusalReason};
 use crate::model::progress::{Settlement, Slot};
 use crate::model::record::Partition;
+use crate::model::trace::TraceParent;
 use crate::pipeline::guard::Guard;
 use crate::pipeline::settings::DeliverySettings;
 use crate::resilience::budget::Permit;
@@ -41,6 +43,7 @@ use crate::telemetry::board::{Board, RequestView};
 use crate::telemetry::clock;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::{Span, Tracer};
 
 /// Between two looks at whether the process stands still.
 const STANDSTILL_STEP: Duration = Duration::from_millis(100);
@@ -56,6 +59,7 @@ pub struct LaneReports {
     pub health: Arc<Health>,
     pub metrics: Metrics,
     pub board: Board,
+    pub tracer: Tracer,
 }
 
 /// Carries the requests of one operation to one target.
@@ -72,6 +76,7 @@ pub struct Courier {
     /// Requests in a row without an answer that settles anything.
     failures: AtomicU32,
     pub(super) sight: LaneSight,
+    pub(super) spans: RequestSpans,
     pub(super) reports: LaneReports,
     /// Cancelled when nobody waits for settlements any more.
     abandoned: CancellationToken,
@@ -83,6 +88,7 @@ pub(super) struct Errand<'f> {
     pub(super) fences: &'f [Fence],
     pub(super) patience: Patience,
     pub(super) burden: Burden<'f>,
+    pub(super) cause: &'f Cause,
 }
 
 /// What an errand is about, for people.
@@ -123,6 +129,7 @@ impl Courier {
         abandoned: CancellationToken,
     ) -> Self {
         let sight = LaneSight::of_lane(&reports.metrics, &target, operation);
+        let spans = RequestSpans::new(reports.tracer.clone(), &target, operation);
         let gate = Gate::new(settings.probe_interval);
         let failures = AtomicU32::new(0);
         let lane = pacing.lane(settings.priority);
@@ -135,9 +142,15 @@ impl Courier {
             gate,
             failures,
             sight,
+            spans,
             reports,
             abandoned,
         }
+    }
+
+    /// Tells spans where the requests go.
+    pub(super) fn sending_to(self, server: Server) -> Self {
+        Self { spans: self.spans.to(server), ..self }
     }
 
     /// How long a batch that begins now is worth trying.
@@ -154,7 +167,7 @@ impl Courier {
         errand: Errand<'_>,
     ) -> Result<Answered<T>, Abandoned>
     where
-        F: Fn() -> R + Sync,
+        F: Fn(Option<TraceParent>) -> R + Sync,
         R: Future<Output = Result<Answer<T>, ApiError>> + Send,
         T: Send,
     {
@@ -171,9 +184,11 @@ impl Courier {
                     return Ok(Answered::Refused(self.give_up(error, attempts)));
                 }
             };
+            let span = self.spans.begin(endpoint, errand.cause, attempts);
+            let trace = errand.cause.context(span.as_ref());
             let answer = tokio::select! {
                 () = self.ended(errand.fences) => return Err(Abandoned),
-                answer = self.send(leave, &request) => answer,
+                answer = self.send(leave, span, request(trace)) => answer,
             };
             attempts += 1;
             let error = match answer {
@@ -311,15 +326,16 @@ impl Courier {
         Leave { _pass: pass, permit }
     }
 
-    async fn send<T, F, R>(&self, leave: Leave<'_>, request: &F) -> Result<Answer<T>, ApiError>
-    where
-        F: Fn() -> R + Sync,
-        R: Future<Output = Result<Answer<T>, ApiError>> + Send,
-        T: Send,
-    {
+    async fn send<T: Send>(
+        &self,
+        leave: Leave<'_>,
+        span: Option<Span>,
+        request: impl Future<Output = Result<Answer<T>, ApiError>> + Send,
+    ) -> Result<Answer<T>, ApiError> {
         let (started, in_flight) = (Instant::now(), self.sight.request_begins());
-        let answer = request().await;
+        let answer = request.await;
         drop(in_flight);
+        spans::answered(span, &answer);
         self.sight.request_ends(&answer, started.elapsed());
         self.pacing.answered(leave.permit, &answer);
         match &answer {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::courier::{Abandoned, Answered, Burden, Courier, Errand};
 use super::refused::Refused;
 use super::seat::Seat;
+use super::spans::Cause;
 use crate::launchdarkly::answer::{Answered as Answer, ApiError, Creation, ErrorClass, Written};
 use crate::launchdarkly::definition::{Difference, difference};
 use crate::launchdarkly::endpoint::Endpoint;
@@ -84,6 +85,7 @@ fn burden<'w>(metric: &'w Arc<str>, slots: &'w [Slot]) -> Burden<'w> {
 
 impl DefinitionLanes {
     pub fn new(client: MetricsClient, courier: Courier) -> Self {
+        let courier = courier.sending_to(client.server());
         Self { client, courier, known: Mutex::default() }
     }
 
@@ -99,21 +101,19 @@ impl DefinitionLanes {
         let mut patience = self.courier.patience();
         let (applied, _probe) = loop {
             let fences: Vec<Fence> = standing.iter().map(|slot| slot.fence.clone()).collect();
+            let cause = Cause::of_slots(standing.iter(), self.courier.spans.links());
             let all = standing.iter().chain(&accepted);
             let admitted = self.courier.admit(&standing, all, (&lane, &fences), seat).await;
             if let Ok(Some(_)) = admitted {
                 patience = self.courier.patience();
             }
+            let burden = burden(&batch.metric, &standing);
             let work = Work {
                 metric: &batch.metric,
                 intent: &batch.intent,
                 desired: &desired,
                 assignment: standing.last().map(|slot| (&slot.partition, slot.epoch)),
-                errand: Errand {
-                    fences: &fences,
-                    patience,
-                    burden: burden(&batch.metric, &standing),
-                },
+                errand: Errand { fences: &fences, patience, burden, cause: &cause },
             };
             let applied = match (&admitted, &invalid) {
                 (Err(Abandoned), _) => Err(Abandoned),
@@ -187,7 +187,7 @@ impl DefinitionLanes {
     /// Reads, compares, and creates or patches once.
     async fn pass(&self, work: Work<'_>) -> Result<Pass, Abandoned> {
         let Work { metric, intent, desired, errand, .. } = work;
-        let get = || self.client.get(metric);
+        let get = |trace| async move { self.client.of_trace(trace).get(metric).await };
         let found = match self.courier.carry(Endpoint::MetricGet, get, errand).await? {
             Answered::Accepted(found) => found,
             Answered::Refused(refused) => return Ok(refused_pass(refused)),
@@ -213,7 +213,10 @@ impl DefinitionLanes {
                 },
             )),
             Difference::Patch(patch) => {
-                let request = || async { unless_conflict(self.client.patch(metric, &patch).await) };
+                let patch = &patch;
+                let request = |trace| async move {
+                    unless_conflict(self.client.of_trace(trace).patch(metric, patch).await)
+                };
                 Ok(match self.courier.carry(Endpoint::MetricUpdate, request, errand).await? {
                     Answered::Accepted(Some(Written::Done)) => Pass::Settled(None),
                     Answered::Accepted(_) => Pass::Again,
@@ -232,13 +235,13 @@ impl DefinitionLanes {
     async fn archive_nothing(&self, work: Work<'_>) -> Result<Pass, Abandoned> {
         let Work { metric, errand, .. } = work;
         // Nothing else tells an unknown metric from an unknown project (P7).
-        let find = || self.client.find_project();
+        let find = |trace| async move { self.client.of_trace(trace).find_project().await };
         let project = self.courier.carry(Endpoint::MetricList, find, errand).await?;
         if let Answered::Refused(refused) = project {
             return Ok(refused_pass(refused));
         }
         // It may have taken a person to make the project known.
-        let get = || self.client.get(metric);
+        let get = |trace| async move { self.client.of_trace(trace).get(metric).await };
         Ok(match self.courier.carry(Endpoint::MetricGet, get, errand).await? {
             Answered::Accepted(found) if found.is_none() => Pass::Settled(None),
             Answered::Accepted(_) => Pass::Again,
@@ -251,7 +254,7 @@ impl DefinitionLanes {
         desired: &Map<String, Value>,
         errand: Errand<'_>,
     ) -> Result<Pass, Abandoned> {
-        let create = || self.client.create(desired);
+        let create = |trace| async move { self.client.of_trace(trace).create(desired).await };
         Ok(match self.courier.carry(Endpoint::MetricCreate, create, errand).await? {
             Answered::Accepted(creation) => match creation {
                 // What a creation does not take (the maintainer) is patched by another pass.
@@ -310,10 +313,12 @@ fn refused_pass(refused: Refused) -> Pass {
 /// A conflict is no failure of the request but an answer: what was read is stale.
 fn unless_conflict<T>(answer: Result<Answer<T>, ApiError>) -> Result<Answer<Option<T>>, ApiError> {
     match answer {
-        Ok(Answer { value, limits, hint }) => Ok(Answer { value: Some(value), limits, hint }),
-        Err(error) if error.class == ErrorClass::Conflict => {
-            Ok(Answer { value: None, limits: *error.limits, hint: error.hint })
+        Ok(Answer { value, status, limits, hint }) => {
+            Ok(Answer { value: Some(value), status, limits, hint })
         }
+        Err(ApiError {
+            class: ErrorClass::Conflict, status: Some(status), limits, hint, ..
+        }) => Ok(Answer { value: None, status, limits: *limits, hint }),
         Err(error) => Err(error),
     }
 }

@@ -11,6 +11,7 @@ use super::courier::{Abandoned, Answered, Burden, Courier, Errand};
 use super::patience::Patience;
 use super::refused::Refused;
 use super::seat::Seat;
+use super::spans::Cause;
 use crate::launchdarkly::endpoint::Endpoint;
 use crate::launchdarkly::events::EventsClient;
 use crate::model::batch::{EventBatch, Split};
@@ -33,6 +34,7 @@ pub struct EventLane {
 
 impl EventLane {
     pub fn new(client: EventsClient, courier: Courier) -> Self {
+        let courier = courier.sending_to(client.server());
         Self { client, courier }
     }
 
@@ -122,11 +124,14 @@ impl EventLane {
         patience: Patience,
     ) -> Result<Answered<()>, Abandoned> {
         let payload_id = batch.payload_id(&self.courier.target);
-        let body = self.client.body(batch.body.clone()).of_trace(&batch.trace);
-        let request = || self.client.import(&body, payload_id, clock::now_ms);
+        let body = &self.client.body(batch.body.clone());
+        let request = |trace| async move {
+            self.client.import(&body.of_trace(trace), payload_id, clock::now_ms).await
+        };
         let oldest = Some((&batch.partition, batch.first_offset()));
         let burden = Burden { lane: None, oldest, records: batch.records() };
-        let errand = Errand { fences: std::slice::from_ref(&batch.fence), patience, burden };
+        let (fences, cause) = (std::slice::from_ref(&batch.fence), &Cause::of_batch(batch));
+        let errand = Errand { fences, patience, burden, cause };
         self.courier.carry(Endpoint::MetricImport, request, errand).await
     }
 
@@ -165,6 +170,7 @@ impl EventLane {
             events_of: Some(single.target),
             routes: single.routes(),
             time_ms: single.oldest_ms(),
+            trace: single.traces.parent(),
         };
         self.courier.sight.refused(refused.status, single.events());
         self.courier.dead_letter(slot, refused.reason(), refused, single.body.clone());

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pacing::Pacing;
 use super::sight::LaneSight;
+use super::spans::{self, Cause, RequestSpans};
 use crate::launchdarkly::answer::{Answered, ApiError, ErrorClass};
 use crate::launchdarkly::endpoint::Endpoint;
 use crate::launchdarkly::facts::metric_facts;
@@ -28,11 +29,13 @@ use crate::launchdarkly::segments::SegmentsClient;
 use crate::launchdarkly::settings::{ClientError, TargetSettings};
 use crate::launchdarkly::token::LiveToken;
 use crate::model::knowledge::{Knowledge, MetricsByEventKey, Question, SegmentFacts, Wanted};
+use crate::model::trace::TraceParent;
 use crate::pipeline::settings::{CheckSettings, DeliverySettings};
 use crate::resilience::fair::LaneNumber;
 use crate::resilience::retry::RetryPauses;
 use crate::telemetry::clock;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Tracer;
 
 /// The name of these requests' operation.
 pub const OPERATION: &str = "check";
@@ -53,6 +56,7 @@ pub struct KnowledgeReader {
     lane: LaneNumber,
     telemetry: Metrics,
     sight: LaneSight,
+    spans: RequestSpans,
     pauses: RetryPauses,
     tell: watch::Sender<Arc<Knowledge>>,
     questions: UnboundedReceiver<Question>,
@@ -102,6 +106,7 @@ impl KnowledgeReader {
         telemetry.checks_known.with_label_values(&[target.name.as_str()]).set(0);
         let reader = Self {
             target: target.name.clone(),
+            spans: RequestSpans::new(Tracer::default(), &target.name, OPERATION),
             metrics: MetricsClient::new(rest.clone()),
             segments: SegmentsClient::new(rest),
             wanted,
@@ -116,6 +121,13 @@ impl KnowledgeReader {
             readable: true,
         };
         Ok((reader, KnowledgeLink { knowledge, questions, token }))
+    }
+
+    /// Traces its requests, each by itself: no record causes one.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        let spans = RequestSpans::new(tracer, &self.target, OPERATION).to(self.metrics.server());
+        Self { spans, ..self }
     }
 
     /// Reads until it is told to stop.
@@ -196,7 +208,8 @@ impl KnowledgeReader {
     async fn read_metrics(&self) -> Result<MetricsByEventKey, ApiError> {
         let (mut all, mut next) = (Vec::new(), Some(0));
         while let Some(offset) = next {
-            let page = self.ask(Endpoint::MetricList, || self.metrics.list(offset)).await?;
+            let list = |trace| async move { self.metrics.of_trace(trace).list(offset).await };
+            let page = self.ask(Endpoint::MetricList, list).await?;
             all.extend(page.items.iter().filter_map(metric_facts));
             next = page.next;
         }
@@ -209,11 +222,14 @@ impl KnowledgeReader {
     ) -> Result<Vec<(String, Option<SegmentFacts>)>, ApiError> {
         let mut segments = Vec::with_capacity(keys.len());
         for key in keys {
-            let view = self.ask(Endpoint::SegmentGet, || self.segments.get(key)).await?;
+            let get = |trace| async move { self.segments.of_trace(trace).get(key).await };
+            let view = self.ask(Endpoint::SegmentGet, get).await?;
             segments.push((key.clone(), view.map(|view| view.kind.into())));
         }
         if segments.iter().any(|(_, found)| found.is_none()) {
-            self.ask(Endpoint::SegmentList, || self.segments.find_environment()).await?;
+            let find =
+                |trace| async move { self.segments.of_trace(trace).find_environment().await };
+            self.ask(Endpoint::SegmentList, find).await?;
         }
         Ok(segments)
     }
@@ -230,14 +246,17 @@ impl KnowledgeReader {
     /// Makes a request once.
     async fn ask<T, F, R>(&self, endpoint: Endpoint, request: F) -> Result<T, ApiError>
     where
-        F: Fn() -> R + Sync,
+        F: Fn(Option<TraceParent>) -> R + Sync,
         R: Future<Output = Result<Answered<T>, ApiError>> + Send,
         T: Send,
     {
         let permit = self.pacing.admit(self.lane, endpoint).await;
         let (started, in_flight) = (Instant::now(), self.sight.request_begins());
-        let answer = request().await;
+        let cause = Cause::default();
+        let span = self.spans.begin(endpoint, &cause, 0);
+        let answer = request(cause.context(span.as_ref())).await;
         drop(in_flight);
+        spans::answered(span, &answer);
         self.sight.request_ends(&answer, started.elapsed());
         self.pacing.answered(permit, &answer);
         answer.map(|answer| answer.value)

@@ -17,7 +17,7 @@
 //! [`knowledge`] reads what LaunchDarkly has, for the checks.
 //! [`pacing`] lets requests go, [`courier`] gets one request through and keeps the lane's state; [`events`], [`segments`] and
 //! [`definitions`] know what to ask for and what to do with a refusal, [`refused`] how it is told, `sight` what
-//! is counted.
+//! is counted, `spans` what is traced.
 //!
 //! # Invariants
 //! - V1: every batch is settled or dead-lettered exactly once, record by record, unless the lane is
@@ -40,3 +40,4 @@ mod remedy;
 mod seat;
 pub mod segments;
 mod sight;
+mod spans;

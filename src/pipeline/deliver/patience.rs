@@ -51,6 +51,7 @@ mod tests {
     use super::super::courier::{Answered, Burden, Courier, Errand, LaneReports};
     use super::super::events::OPERATION;
     use super::super::pacing::Paces;
+    use super::super::spans::Cause;
     use crate::config::Config;
     use crate::launchdarkly::answer::{Answered as Answer, ApiError, ErrorClass};
     use crate::launchdarkly::endpoint::Endpoint;
@@ -61,6 +62,7 @@ mod tests {
     use crate::telemetry::board::Board;
     use crate::telemetry::health::Health;
     use crate::telemetry::metrics::Metrics;
+    use crate::telemetry::traces::Tracer;
 
     const CONFIG: &str = r#"
 kafka: { bootstrap_servers: "localhost:9092", group_id: g }
@@ -84,26 +86,35 @@ delivery: { probe_interval: 15s }
         let paces = Paces::new(&targets, &pipeline.delivery, &metrics, &health);
         let guard = Arc::new(Guard::new(&pipeline, Arc::clone(&health), metrics.clone()));
         let board = Board::default();
-        let reports = LaneReports { settlements, dead_letters, guard, health, metrics, board };
+        let reports = LaneReports {
+            settlements,
+            dead_letters,
+            guard,
+            health,
+            metrics,
+            board,
+            tracer: Tracer::default(),
+        };
         let retry_for = pipeline.retry_for(TargetId(0), OPERATION);
         let settings = DeliverySettings { retry_for, ..pipeline.delivery };
         let (pacing, abandoned) = (Arc::clone(&paces.events[0]), CancellationToken::new());
         let courier =
             Courier::new("production".to_owned(), OPERATION, settings, pacing, reports, abandoned);
         let made = AtomicU32::new(0);
-        let request = || {
+        let request = |_| {
             let nth = made.fetch_add(1, Ordering::SeqCst);
             let class = answers.get(usize::try_from(nth).unwrap()).copied();
             async move { class.map_or_else(|| Ok(success()), |class| Err(error(class))) }
         };
         let burden = Burden { lane: None, oldest: None, records: 0 };
-        let errand = Errand { fences: &[], patience: courier.patience(), burden };
+        let patience = courier.patience();
+        let errand = Errand { fences: &[], patience, burden, cause: &Cause::default() };
         let answered = courier.carry(Endpoint::MetricImport, request, errand).await.unwrap();
         (matches!(answered, Answered::Accepted(())), made.into_inner())
     }
 
     fn success() -> Answer<()> {
-        Answer { value: (), limits: RateLimits::default(), hint: None }
+        Answer { value: (), status: 202, limits: RateLimits::default(), hint: None }
     }
 
     fn error(class: ErrorClass) -> ApiError {

@@ -222,6 +222,7 @@ impl Process {
                     events_of: Some(single.target),
                     routes: single.routes(),
                     time_ms: single.oldest_ms(),
+                    trace: None,
                 };
                 for other in self.sent.iter_mut().filter(|other| other.of == of) {
                     other.refused.push(single.clone());

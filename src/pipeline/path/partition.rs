@@ -16,6 +16,7 @@ use crate::model::outcome::Outcome;
 use crate::model::progress::{Epoch, NextOffset, Slot, Standing};
 use crate::model::record::{Partition, Record};
 use crate::model::routes::RouteSet;
+use crate::model::trace::TraceParent;
 use crate::pipeline::ack::{Ledger, SLOT_BYTES};
 use crate::pipeline::batch::{Cut, OpenBatch};
 use crate::pipeline::journal::{Check, Edges, Ended, Journal, Piece, Release};
@@ -102,6 +103,7 @@ impl PartitionPath {
             events_of: None,
             routes: RouteSet::NONE,
             time_ms: record.timestamp_ms,
+            trace: TraceParent::find(record.headers),
         }
     }
 

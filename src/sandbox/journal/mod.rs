@@ -46,6 +46,8 @@ pub(super) struct RequestEntry {
     pub(super) user_agent: Option<String>,
     /// As sent in `LD-API-Version`.
     pub(super) api_version: Option<String>,
+    /// The trace that the request is of, by the client's word.
+    pub(super) traceparent: Option<String>,
     pub(super) gzip: bool,
     pub(super) bytes_wire: u64,
     /// `None`: there was no readable body.

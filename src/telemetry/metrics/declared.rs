@@ -210,6 +210,12 @@ metrics! {
     /// Trouble with brokers by kind: disconnect, receive, send or timeout.
     kafka_errors: IntCounterVec = "kafka_errors_total" ["kind"] "events";
 
+    // === spans ===
+
+    /// Spans of requests by what became of them: exported, rejected by the collector, failed to be exported,
+    /// or queue_full, dropped because too many waited. All 0 unless `traces.endpoint` is set.
+    spans: IntCounterVec = "trace_spans_total" ["result"] "spans";
+
     // === the process ===
 
     /// 1 while records can flow, as in `/ready`, else 0.

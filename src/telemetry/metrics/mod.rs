@@ -10,6 +10,7 @@ use prometheus::{Encoder, IntCounter, IntGauge, Registry, TextEncoder};
 
 pub use self::declared::{DECLARATIONS, Metrics};
 pub use self::kinds::{Declaration, Kind};
+use super::traces;
 
 /// A single labelled counter, resolved once and moved often.
 pub type Counter = IntCounter;
@@ -27,6 +28,9 @@ impl Metrics {
         let registry = Registry::new();
         let metrics = Self::declare(&registry)?;
         metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        for result in traces::RESULTS {
+            metrics.spans.with_label_values(&[result]);
+        }
         process::collect(&registry)?;
         Ok(metrics)
     }

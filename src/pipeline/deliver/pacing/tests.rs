@@ -10,12 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::courier::{Burden, Courier, Errand, LaneReports};
 use super::super::events::OPERATION;
+use super::super::spans::Cause;
 use super::paces::shared;
 use super::*;
 use crate::config::Config;
 use crate::pipeline::guard::Guard;
 use crate::pipeline::settings::DeliverySettings;
 use crate::telemetry::board::Board;
+use crate::telemetry::traces::Tracer;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -62,7 +64,7 @@ fn failure(class: ErrorClass, status: u16, hint: Option<Duration>) -> ApiError {
 }
 
 fn success() -> Answered<()> {
-    Answered { value: (), limits: RateLimits::default(), hint: None }
+    Answered { value: (), status: 202, limits: RateLimits::default(), hint: None }
 }
 
 #[test]
@@ -154,7 +156,15 @@ fn courier() -> Courier {
     let guard = Arc::new(Guard::new(&pipeline, Arc::clone(&health), metrics.clone()));
     let (settlements, dead_letters) = (channel().0, unbounded_channel().0);
     let board = Board::default();
-    let reports = LaneReports { settlements, dead_letters, guard, health, metrics, board };
+    let reports = LaneReports {
+        settlements,
+        dead_letters,
+        guard,
+        health,
+        metrics,
+        board,
+        tracer: Tracer::default(),
+    };
     let (pacing, name) = (Arc::clone(&paces.events[0]), "a".to_owned());
     Courier::new(name, OPERATION, pipeline.delivery, pacing, reports, CancellationToken::new())
 }
@@ -163,7 +173,7 @@ fn courier() -> Courier {
 async fn who_waits_for_a_turn_while_the_lane_is_halted_waits_for_the_probe() {
     let (courier, start) = (courier(), Instant::now());
     let made = Mutex::new(Vec::new());
-    let request = || {
+    let request = |_| {
         let mut made = made.lock().unwrap();
         made.push(start.elapsed());
         let answer = match made.len() {
@@ -175,9 +185,11 @@ async fn who_waits_for_a_turn_while_the_lane_is_halted_waits_for_the_probe() {
             answer
         }
     };
+    let cause = Cause::default();
     let carry = || {
         let burden = Burden { lane: None, oldest: None, records: 0 };
-        let errand = Errand { fences: &[], patience: courier.patience(), burden };
+        let patience = courier.patience();
+        let errand = Errand { fences: &[], patience, burden, cause: &cause };
         courier.carry(Endpoint::MetricImport, request, errand)
     };
     let (one, two, three) = tokio::join!(carry(), carry(), carry());

@@ -51,6 +51,7 @@ enum Obstacle {
 
 impl SegmentLanes {
     pub fn new(client: SegmentsClient, courier: Courier) -> Self {
+        let courier = courier.sending_to(client.server());
         Self { client, courier }
     }
 
@@ -93,8 +94,8 @@ impl SegmentLanes {
             }
             let open = work.open.len();
             let Some(write) = work.writes.pop() else { break };
-            let send = || self.client.write(&write);
-            let answer = self.courier.carry(write.endpoint(), send, work.errand()).await?;
+            work.is_for(&write, self.courier.spans.links());
+            let answer = self.send(&write, work).await?;
             match answer {
                 Answered::Accepted(Written::Done) => {
                     work.absences = None;
@@ -114,6 +115,11 @@ impl SegmentLanes {
             }
         }
         Ok(())
+    }
+
+    async fn send(&self, write: &MemberWrite, work: &Work) -> Result<Answered<Written>, Abandoned> {
+        let send = |trace| async move { self.client.of_trace(trace).write(write).await };
+        self.courier.carry(write.endpoint(), send, work.errand()).await
     }
 
     /// Waits while one of the routes is halted that the members come from.
@@ -205,7 +211,8 @@ impl SegmentLanes {
     async fn create(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
         let batch = &work.batch;
         let Some(spec) = creation_of(batch) else { return self.miss(work).await };
-        let create = || self.client.create(&spec);
+        let spec = &spec;
+        let create = |trace| async move { self.client.of_trace(trace).create(spec).await };
         Ok(match self.courier.carry(Endpoint::SegmentCreate, create, work.errand()).await? {
             Answered::Accepted(creation) => {
                 if matches!(creation, Creation::Created(_)) {
@@ -223,13 +230,14 @@ impl SegmentLanes {
     /// Makes sure that the segment is not there. Gives that as a reason if so.
     async fn miss(&self, work: &Work) -> Result<Option<Refused>, Abandoned> {
         // Nothing else tells an unknown segment from an unknown environment (P7).
-        let find = || self.client.find_environment();
+        let find = |trace| async move { self.client.of_trace(trace).find_environment().await };
         let home = self.courier.carry(Endpoint::SegmentList, find, work.errand()).await?;
         if let Answered::Refused(refused) = home {
             return Ok(Some(refused));
         }
         // It may have taken a person to make the environment known.
-        let get = || self.client.get(&work.batch.segment);
+        let segment = &*work.batch.segment;
+        let get = |trace| async move { self.client.of_trace(trace).get(segment).await };
         Ok(match self.courier.carry(Endpoint::SegmentGet, get, work.errand()).await? {
             Answered::Accepted(found) => found.is_none().then(|| {
                 let detail = "does not exist".to_owned();
@@ -244,7 +252,7 @@ impl SegmentLanes {
         if is_synced(batch) {
             return Ok(Obstacle::None);
         }
-        let get = || self.client.get(&batch.segment);
+        let get = |trace| async move { self.client.of_trace(trace).get(&batch.segment).await };
         let found = match self.courier.carry(Endpoint::SegmentGet, get, work.errand()).await? {
             Answered::Accepted(found) => found,
             Answered::Refused(_) => return Ok(Obstacle::None),

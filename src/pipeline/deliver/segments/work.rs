@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use super::super::courier::{Burden, Errand};
 use super::super::patience::Patience;
+use super::super::spans::Cause;
 use super::requests::changes_of;
 use crate::launchdarkly::members::MemberChanges;
 use crate::launchdarkly::segments::MemberWrite;
@@ -33,6 +34,8 @@ pub(super) struct Work {
     pub(super) absences: Option<RetryPauses>,
     /// Of the assignments it is on behalf of.
     pub(super) fences: Vec<Fence>,
+    /// The records that the requests are made for.
+    cause: Cause,
     /// The oldest record that it was made of.
     oldest: Option<(Partition, i64)>,
     /// How long it is worth trying.
@@ -48,10 +51,20 @@ impl Work {
         let oldest = intents.iter().flat_map(Intent::slots).min_by_key(|slot| slot.offset);
         let oldest = oldest.map(|slot| (slot.partition.clone(), slot.offset));
         let open = intents.into_iter().map(|intent| (intent.part.0.clone(), intent)).collect();
-        let (accepted, writes, fences) = Default::default();
+        let (accepted, writes, fences, cause) = Default::default();
         let absences = None;
-        let mut work =
-            Self { batch, open, order, accepted, writes, absences, fences, oldest, patience };
+        let mut work = Self {
+            batch,
+            open,
+            order,
+            accepted,
+            writes,
+            absences,
+            fences,
+            cause,
+            oldest,
+            patience,
+        };
         work.fences = work.fences_of_open();
         work
     }
@@ -59,7 +72,14 @@ impl Work {
     pub(super) fn errand(&self) -> Errand<'_> {
         let oldest = self.oldest.as_ref().map(|(partition, offset)| (partition, *offset));
         let burden = Burden { lane: Some(&self.batch.segment), oldest, records: self.open.len() };
-        Errand { fences: &self.fences, patience: self.patience, burden }
+        Errand { fences: &self.fences, patience: self.patience, burden, cause: &self.cause }
+    }
+
+    /// What is asked from now on is asked on behalf of a write's members.
+    pub(super) fn is_for(&mut self, write: &MemberWrite, links: bool) {
+        let members = write.changes().members().iter();
+        let intents = members.filter_map(|(member, _)| self.open.get(member));
+        self.cause = Cause::of_slots(intents.flat_map(Intent::standing), links);
     }
 
     /// It has waited for a person, and is worth trying for as long as if it began now.
