@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use ldsink::launchdarkly::events::{BodyCompression, EventsClient};
-use ldsink::model::batch::{Mark, MappingFingerprint, TargetId};
+use ldsink::model::batch::{MappingFingerprint, Mark, TargetId};
 use ldsink::model::change::{BeforePolicy, Change, Format, Reading};
 use ldsink::model::outcome::Outcome;
 use ldsink::model::record::Record;
@@ -135,13 +135,8 @@ pub(crate) fn ledger(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ledger");
     group.throughput(records(BATCH));
     let size = i64::try_from(BATCH).unwrap();
-    let mark = |offset| Mark {
-        offset,
-        end: 0,
-        events: 1,
-        routes: RouteSet::of(0),
-        time_ms: Some(AT_MS),
-    };
+    let mark =
+        |offset| Mark { offset, end: 0, events: 1, routes: RouteSet::of(0), time_ms: Some(AT_MS) };
     for (name, in_order) in [("take and settle", true), ("take and settle out of order", false)] {
         group.bench_function(name, |bencher| {
             let (mut ledger, mut next) = (Ledger::default(), 0);

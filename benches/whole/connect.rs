@@ -13,9 +13,9 @@ use std::process::{Command, Stdio};
 use crate::contender::Place;
 use crate::measure::{BATCH_EVENTS, LINGER, POSTS};
 use crate::process::Process;
+use crate::record::Shape;
 use crate::support::kafka::unique_name;
 use crate::support::maven::{Package, build_directory, pinned};
-use crate::record::Shape;
 
 const POM: &str = include_str!("../peers/connect/pom.xml");
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/connect");

@@ -38,14 +38,8 @@ pub(crate) struct Place<'p> {
 // === impl Contender ===
 
 impl Contender {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Ldsink,
-        Self::Floor,
-        Self::Raw,
-        Self::Telegraf,
-        Self::Connect,
-        Self::ConnectBytes,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Ldsink, Self::Floor, Self::Raw, Self::Telegraf, Self::Connect, Self::ConnectBytes];
 
     /// As it is chosen on the command line.
     pub(crate) fn name(self) -> &'static str {

@@ -8,8 +8,8 @@ use std::process::Command;
 use crate::contender::Place;
 use crate::measure::{BATCH_EVENTS, LINGER, POSTS};
 use crate::process::Process;
-use crate::support::kafka::unique_name;
 use crate::record::Shape;
+use crate::support::kafka::unique_name;
 
 pub(crate) fn start(place: &Place<'_>) -> Process {
     let file = place.directory.join("ldsink.yaml");

@@ -13,6 +13,7 @@ pub(crate) enum Shape {
     /// The same with its schema, about 2,800 bytes.
     DebeziumWithSchema,
     /// Maxwell's record of an update, about 500 bytes.
+    #[allow(dead_code, reason = "only the micro benches make it")]
     Maxwell,
     /// A plain JSON object that puts a key into a segment or takes it out, about 250 bytes.
     Members,

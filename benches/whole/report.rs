@@ -39,7 +39,8 @@ impl Report {
 
     /// Whether it is worth showing to users: everything was measured, at full length, often enough.
     fn is_whole(&self) -> bool {
-        let ran = |workload: &Workload| self.tables.iter().any(|it| it.workload.name == workload.name);
+        let ran =
+            |workload: &Workload| self.tables.iter().any(|it| it.workload.name == workload.name);
         Workload::all().iter().all(ran)
             && Contender::ALL.iter().all(|contender| self.contenders.contains(contender))
             && self.runs >= 5

@@ -194,7 +194,9 @@ impl Sink {
     /// The numbers of the records in a body.
     fn numbers<'b>(&self, body: &'b [u8]) -> impl Iterator<Item = usize> + use<'_, 'b> {
         let length = self.id.needle().len();
-        self.id.find_iter(body).map(move |at| usize::try_from(number(&body[at + length..])).unwrap())
+        self.id
+            .find_iter(body)
+            .map(move |at| usize::try_from(number(&body[at + length..])).unwrap())
     }
 
     fn see(&self, n: usize) {

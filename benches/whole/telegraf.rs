@@ -14,9 +14,9 @@ use std::process::{Command, Stdio};
 use crate::contender::Place;
 use crate::measure::{BATCH_EVENTS, LINGER, POSTS};
 use crate::process::Process;
+use crate::record::Shape;
 use crate::support::kafka::unique_name;
 use crate::support::maven::build_directory;
-use crate::record::Shape;
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/telegraf");
 const MODULES: &str = include_str!("../peers/telegraf/go.mod");
@@ -30,7 +30,7 @@ pub(crate) fn version() -> &'static str {
 /// Compiles it, unless nothing has changed.
 pub(crate) fn build() -> Result<(), String> {
     let output = Command::new("go")
-        .args(["build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-o"])
+        .args(["build", "-mod=readonly", "-buildvcs=false", "-o"])
         .arg(binary())
         .arg(".")
         .current_dir(SOURCES)
@@ -77,9 +77,10 @@ fn configuration(place: &Place<'_>) -> String {
 "#
         )
     };
-    let fields = [("id", "string"), ("user_id", "string"), ("total", "float"), ("created_at", "int")]
-        .map(|(name, kind)| field(name, kind))
-        .concat();
+    let fields =
+        [("id", "string"), ("user_id", "string"), ("total", "float"), ("created_at", "int")]
+            .map(|(name, kind)| field(name, kind))
+            .concat();
     format!(
         r#"[agent]
   interval = "10s"
