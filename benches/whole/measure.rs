@@ -27,8 +27,9 @@ pub(crate) const POSTS: usize = 8;
 
 /// How often the sink is asked how far it is; an error of as much in a run of seconds.
 const STEP: Duration = Duration::from_millis(20);
-/// Without any progress for so long, a contender has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Without any progress for so long, a contender has failed. A Java process on a busy machine takes its
+/// time to begin.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One run of one contender.
 #[derive(Debug, Clone)]

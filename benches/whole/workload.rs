@@ -96,7 +96,8 @@ impl Workload {
         match self.steady {
             Some(rate) => rate * STEADY_WARM_UP_SECONDS,
             None if self.is_backlog() => self.records / 9,
-            None => self.records / 7,
+            // Virtual machines compile while they run.
+            None => self.records / 4,
         }
     }
 
