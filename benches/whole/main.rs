@@ -52,7 +52,11 @@ fn main() {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     match arguments.role {
-        Role::Bench(bench) => runtime.block_on(measure::run(&bench)),
+        Role::Bench(bench) => {
+            if !runtime.block_on(measure::run(&bench)) {
+                std::process::exit(1);
+            }
+        }
         Role::Sink(settings) => runtime.block_on(sink::run(settings)),
         Role::Raw(settings) => raw::run(&settings, &runtime),
         Role::Floor(settings) => floor::run(&settings, &runtime),

@@ -1,5 +1,7 @@
 //! What a record looks like.
 
+#![allow(dead_code, reason = "whole, micro and allocations each use their own part of this")]
+
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -13,7 +15,6 @@ pub(crate) enum Shape {
     /// The same with its schema, about 2,800 bytes.
     DebeziumWithSchema,
     /// Maxwell's record of an update, about 500 bytes.
-    #[allow(dead_code, reason = "only the micro benches make it")]
     Maxwell,
     /// A plain JSON object that puts a key into a segment or takes it out, about 250 bytes.
     Members,

@@ -20,7 +20,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// One partition of one topic, for one target.
-#[expect(missing_debug_implementations, reason = "never printed")]
 pub(crate) struct EventPath {
     path: Path,
     partition: Partition,
