@@ -217,6 +217,7 @@ fn steady(
     move || {
         let producer = rdkafka::ClientConfig::new()
             .set("bootstrap.servers", &bootstrap)
+            .set("enable.idempotence", "true")
             .set("linger.ms", "1")
             .create()
             .unwrap();
