@@ -18,8 +18,8 @@ use self::record::Shape;
 use self::support::EventPath;
 
 const BATCH: usize = 1_000;
-/// Body and marks double until they have their size; then the journal and the channel. 26 as measured.
-const MOST_PER_BATCH: u64 = 28;
+/// Body and marks double until they have their size; then the journal and the channel. 17 as measured.
+const MOST_PER_BATCH: u64 = 20;
 
 /// What records cost, in allocations.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,10 +68,10 @@ async fn a_plain_record() {
 
 #[tokio::test]
 async fn a_debezium_record() {
-    assert_cost("debezium", Shape::Debezium, 12);
+    assert_cost("debezium", Shape::Debezium, 0);
 }
 
 #[tokio::test]
 async fn a_debezium_record_with_its_schema() {
-    assert_cost("debezium", Shape::DebeziumWithSchema, 13);
+    assert_cost("debezium", Shape::DebeziumWithSchema, 1);
 }

@@ -102,7 +102,7 @@ impl EventPath {
     /// Has LaunchDarkly accept it, too. Gives how many records it was.
     pub(crate) fn accept(&mut self) -> usize {
         let sent = self.sent();
-        let (bytes, records) = (sent.body.len(), sent.records());
+        let (bytes, records) = (sent.bytes(), sent.records());
         let EventBatch { target, partition, epoch, marks, .. } = sent;
         let accepted = Settlement::Batch { target, partition, epoch, marks, bytes };
         self.settle.send(accepted).unwrap();
