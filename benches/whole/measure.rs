@@ -39,8 +39,9 @@ pub(crate) struct Figures {
     /// Records per second by the clock.
     pub(crate) per_second: f64,
     pub(crate) peak_rss_mb: f64,
-    /// The median of the memory soon after the warm-up, and of that near the end.
-    pub(crate) rss_mb: [f64; 2],
+    /// The median of the memory soon after the warm-up, and of that near the end, unless it went by too
+    /// fast to see.
+    pub(crate) rss_mb: Option<[f64; 2]>,
     pub(crate) requests: u64,
     /// Records that arrived more than once.
     pub(crate) repeated: u64,
@@ -155,10 +156,9 @@ async fn watch(process: &mut Process, sink: &str, workload: &Workload) -> Result
         cpu_ns: cpu.as_secs_f64() * 1e9 / records,
         per_second: records / took.as_secs_f64(),
         peak_rss_mb: megabytes(process.peak_rss()),
-        rss_mb: [
-            median(&samples, |arrived| arrived < 2 * warm_up),
-            median(&samples, |arrived| arrived >= total - warm_up),
-        ],
+        rss_mb: median(&samples, |arrived| arrived < 2 * warm_up)
+            .zip(median(&samples, |arrived| arrived >= total - warm_up))
+            .map(<[f64; 2]>::from),
         requests: count("requests"),
         repeated: count("events").saturating_sub(count("distinct")),
         latency_ms: workload.steady.map(|_| ["p50", "p90", "p99", "max"].map(latency)),
@@ -166,11 +166,11 @@ async fn watch(process: &mut Process, sink: &str, workload: &Workload) -> Result
 }
 
 /// The median of the memory while so many records had arrived.
-fn median(samples: &Samples, when: impl Fn(usize) -> bool) -> f64 {
+fn median(samples: &Samples, when: impl Fn(usize) -> bool) -> Option<f64> {
     let mut bytes: Vec<u64> =
         samples.iter().filter(|(arrived, _)| when(*arrived)).map(|(_, bytes)| *bytes).collect();
     bytes.sort_unstable();
-    megabytes(bytes.get(bytes.len() / 2).copied().unwrap_or_default())
+    bytes.get(bytes.len() / 2).copied().map(megabytes)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "bytes of memory")]
