@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+use std::sync::Mutex;
+
 use ldsink::config::{Config, cases};
 use ldsink::model::outcome::{FilterReason, RefusalReason};
 use ldsink::preview::cases::run;
@@ -11,6 +13,9 @@ use ldsink::telemetry::metrics::{self, DECLARATIONS};
 const README: &str = include_str!("../README.md");
 const METRICS_BEGIN: &str = "<!-- metrics, generated: LDSINK_UPDATE=1 cargo test --test readme -->";
 const METRICS_END: &str = "<!-- end of metrics -->";
+const RESULTS: &str = include_str!("../benches/results.md");
+const BENCH_BEGIN: &str = "<!-- bench -->";
+const BENCH_END: &str = "<!-- end of bench -->";
 
 /// The fenced blocks of a language, without the indentation of the list they stand in.
 fn blocks(language: &str) -> Vec<String> {
@@ -79,22 +84,39 @@ fn every_command_and_metric_it_names_exists() {
     }
 }
 
-/// `LDSINK_UPDATE=1 cargo test --test readme` writes the table anew.
-#[test]
-fn the_table_of_metrics_is_what_is_declared() {
-    let (before, rest) = README.split_once(METRICS_BEGIN).expect(METRICS_BEGIN);
-    let (table, after) = rest.split_once(METRICS_END).expect(METRICS_END);
-    let wanted = format!("\n\n{}\n\n", metrics::table());
+/// What stands between two marks. `LDSINK_UPDATE=1 cargo test --test readme` writes it anew.
+fn assert_between(begin: &str, end: &str, wanted: &str) {
+    static WRITING: Mutex<()> = Mutex::new(());
+    let (_, rest) = README.split_once(begin).expect(begin);
+    let (there, _) = rest.split_once(end).expect(end);
     if std::env::var_os("LDSINK_UPDATE").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-        let text = format!("{before}{METRICS_BEGIN}{wanted}{METRICS_END}{after}");
-        std::fs::write(path, text).unwrap();
+        let _alone = WRITING.lock().unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = text.split_once(begin).unwrap();
+        let (_, after) = rest.split_once(end).unwrap();
+        std::fs::write(path, format!("{before}{begin}{wanted}{end}{after}")).unwrap();
     } else {
         assert!(
-            table == wanted,
+            there == wanted,
             "out of date; `LDSINK_UPDATE=1 cargo test --test readme` mends it"
         );
     }
+}
+
+#[test]
+fn the_table_of_metrics_is_what_is_declared() {
+    assert_between(METRICS_BEGIN, METRICS_END, &format!("\n\n{}\n\n", metrics::table()));
+}
+
+#[test]
+fn the_figures_are_those_of_the_newest_whole_run() {
+    // There is none before the first.
+    let newest = RESULTS.rsplit_once(BENCH_BEGIN).map_or("\n", |(_, newest)| {
+        let (newest, _) = newest.split_once(BENCH_END).expect(BENCH_END);
+        newest
+    });
+    assert_between(BENCH_BEGIN, BENCH_END, newest);
 }
 
 /// Each command line of the section on previews, but for the one that needs Kafka.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use crate::contender::Contender;
 use crate::sink::SinkSettings;
 use crate::workload::Workload;
 
@@ -21,7 +22,7 @@ pub(crate) enum Role {
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) workloads: Vec<Workload>,
-    pub(crate) contenders: Option<Vec<String>>,
+    pub(crate) contenders: Vec<Contender>,
     pub(crate) runs: usize,
     /// Scales the number of records, so that a try is quick.
     pub(crate) scale: f64,
@@ -77,27 +78,41 @@ fn yardstick(words: &mut VecDeque<String>) -> Result<Yardstick, String> {
 }
 
 fn bench(mut words: VecDeque<String>) -> Result<Bench, String> {
-    let mut bench =
-        Bench { workloads: Vec::new(), contenders: None, runs: 5, scale: 1.0, keep: true };
+    let mut bench = Bench {
+        workloads: Vec::new(),
+        contenders: Contender::ALL.to_vec(),
+        runs: 5,
+        scale: 1.0,
+        keep: true,
+    };
     while let Some(word) = words.pop_front() {
         let mut value = || words.pop_front().ok_or_else(|| format!("{word} takes a value"));
         match word.as_str() {
             "--runs" => bench.runs = number(&value()?)?,
             "--scale" => bench.scale = number(&value()?)?,
             "--only" => {
-                bench.contenders = Some(value()?.split(',').map(str::to_owned).collect());
+                bench.contenders = value()?.split(',').map(contender).collect::<Result<_, _>>()?;
             }
             "--no-results" => bench.keep = false,
+            "all" => bench.workloads = Workload::all(),
             name => bench.workloads.push(Workload::named(name).ok_or_else(|| {
                 let known: Vec<&str> = Workload::all().iter().map(|it| it.name).collect();
-                format!("{name}: neither an option nor one of {}", known.join(", "))
+                format!("{name}: neither an option nor `all` nor one of {}", known.join(", "))
             })?),
         }
     }
     if bench.workloads.is_empty() {
-        bench.workloads = Workload::all();
+        bench.workloads = Workload::usual();
     }
     Ok(bench)
+}
+
+fn contender(name: &str) -> Result<Contender, String> {
+    let found = Contender::ALL.into_iter().find(|its| its.name() == name);
+    found.ok_or_else(|| {
+        let known = Contender::ALL.map(Contender::name);
+        format!("{name}: not one of {}", known.join(", "))
+    })
 }
 
 fn number<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {

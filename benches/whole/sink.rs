@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flate2::read::GzDecoder;
 use memchr::memmem::Finder;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -30,8 +31,8 @@ const LATENCIES: usize = 60_000;
 pub(crate) struct SinkSettings {
     pub(crate) records: usize,
     pub(crate) delay_ms: u64,
-    /// Whether records say when they were made.
-    pub(crate) late: bool,
+    /// The first record whose lateness counts, when records say when they were made.
+    pub(crate) late_from: Option<usize>,
 }
 
 struct Sink {
@@ -52,24 +53,19 @@ impl SinkSettings {
     pub(crate) fn parse(words: &mut VecDeque<String>) -> Result<Self, String> {
         words.pop_front();
         let mut next = || words.pop_front().and_then(|word| word.parse::<u64>().ok());
-        let (records, delay_ms, late) = (next(), next(), next());
-        let missing = || "as-sink RECORDS DELAY_MS LATE".to_owned();
+        let (records, delay_ms, late_from) = (next(), next(), next());
+        let missing = || "as-sink RECORDS DELAY_MS [LATE_FROM]".to_owned();
+        let count = |it: u64| usize::try_from(it).map_err(|error| error.to_string());
         Ok(Self {
-            records: usize::try_from(records.ok_or_else(missing)?)
-                .map_err(|error| error.to_string())?,
+            records: count(records.ok_or_else(missing)?)?,
             delay_ms: delay_ms.ok_or_else(missing)?,
-            late: late.ok_or_else(missing)? == 1,
+            late_from: late_from.map(count).transpose()?,
         })
     }
 
-    pub(crate) fn words(self) -> [String; 4] {
-        let late = u64::from(self.late);
-        [
-            "as-sink".to_owned(),
-            self.records.to_string(),
-            self.delay_ms.to_string(),
-            late.to_string(),
-        ]
+    pub(crate) fn words(self) -> Vec<String> {
+        let words = ["as-sink".to_owned(), self.records.to_string(), self.delay_ms.to_string()];
+        words.into_iter().chain(self.late_from.map(|from| from.to_string())).collect()
     }
 }
 
@@ -125,20 +121,43 @@ async fn take(
         return StatusCode::ACCEPTED.into_response();
     }
     let zipped = headers.get("content-encoding").is_some_and(|it| it == "gzip");
-    if zipped {
-        let mut plain = Vec::new();
-        if GzDecoder::new(&body[..]).read_to_end(&mut plain).is_err() {
-            return StatusCode::BAD_REQUEST.into_response();
-        }
-        sink.count(&plain);
-    } else {
-        sink.count(&body);
+    let mut plain = Vec::new();
+    if zipped && GzDecoder::new(&body[..]).read_to_end(&mut plain).is_err() {
+        return StatusCode::BAD_REQUEST.into_response();
     }
+    let body = if zipped { &plain[..] } else { &body[..] };
+    if uri.path().contains("/segments/") {
+        sink.count_members(body);
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    sink.count(body);
     StatusCode::ACCEPTED.into_response()
 }
 
-/// What ldsink's checks read: one numeric metric whose randomization unit is a user.
+/// What a request changes of the members of a big segment.
+#[derive(Deserialize)]
+struct Members {
+    included: Lists,
+}
+
+#[derive(Deserialize)]
+struct Lists {
+    #[serde(default)]
+    add: Vec<String>,
+    #[serde(default)]
+    remove: Vec<String>,
+}
+
+/// What ldsink's checks read: one numeric metric whose randomization unit is a user, and big segments.
 fn launchdarkly(path: &str) -> Value {
+    // Below the environment, behind `/api/v2/segments/{project}/{environment}/`.
+    let segment = path.split_once("/segments/").and_then(|(_, rest)| rest.splitn(3, '/').nth(2));
+    if let Some(key) = segment {
+        return json!({
+            "key": key, "name": key, "version": 1, "tags": [], "rules": [], "unbounded": true,
+            "unboundedContextKind": "user", "included": [], "excluded": [], "creationDate": 1,
+        });
+    }
     if path.contains("/metrics/") {
         let metric = json!({
             "_id": "1", "key": "paid", "name": "paid", "kind": "custom", "isNumeric": true,
@@ -153,30 +172,52 @@ fn launchdarkly(path: &str) -> Value {
 impl Sink {
     fn count(&self, body: &[u8]) {
         let mut events = 0;
-        for at in self.id.find_iter(body) {
+        for n in self.numbers(body) {
             events += 1;
-            let n = number(&body[at + self.id.needle().len()..]);
-            let n = usize::try_from(n).unwrap();
-            if n < self.settings.records {
-                let bit = 1 << (n % 64);
-                if self.seen[n / 64].fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-                    self.distinct.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+            self.see(n);
         }
         self.events.fetch_add(events, Ordering::Relaxed);
-        if self.settings.late {
-            self.note_lateness(body);
+        if let Some(from) = self.settings.late_from {
+            self.note_lateness(body, from);
         }
     }
 
-    fn note_lateness(&self, body: &[u8]) {
+    /// Counts the keys that a request adds to a segment or takes out of it.
+    fn count_members(&self, body: &[u8]) {
+        let Members { included } = serde_json::from_slice(body).unwrap();
+        for key in included.add.iter().chain(&included.remove) {
+            self.see(key.parse().unwrap());
+            self.events.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The numbers of the records in a body.
+    fn numbers<'b>(&self, body: &'b [u8]) -> impl Iterator<Item = usize> + use<'_, 'b> {
+        let length = self.id.needle().len();
+        self.id
+            .find_iter(body)
+            .map(move |at| usize::try_from(number(&body[at + length..])).unwrap())
+    }
+
+    fn see(&self, n: usize) {
+        if n < self.settings.records {
+            let bit = 1 << (n % 64);
+            if self.seen[n / 64].fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+                self.distinct.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn note_lateness(&self, body: &[u8], from: usize) {
         let now = u64::try_from(now_ms()).unwrap();
         for finder in &self.made {
-            for at in finder.find_iter(body) {
-                let made = number(&body[at + finder.needle().len()..]);
-                let late = usize::try_from(now.saturating_sub(made)).unwrap();
-                self.latencies[late.min(LATENCIES - 1)].fetch_add(1, Ordering::Relaxed);
+            // Each event has one number and one time.
+            for (n, at) in self.numbers(body).zip(finder.find_iter(body)) {
+                if n >= from {
+                    let made = number(&body[at + finder.needle().len()..]);
+                    let late = usize::try_from(now.saturating_sub(made)).unwrap();
+                    self.latencies[late.min(LATENCIES - 1)].fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
     }
