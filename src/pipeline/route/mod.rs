@@ -81,6 +81,7 @@ pub struct FormatGroup {
     pub wanted: Wanted,
     projection: Projection,
     pub routes: Vec<Route>,
+    places: RouteSet,
 }
 
 /// One compiled rule.
@@ -211,7 +212,13 @@ impl TopicRoutes {
 
 impl FormatGroup {
     fn new(reading: Reading) -> Self {
-        Self { reading, wanted: Wanted::ROW, projection: Projection::default(), routes: Vec::new() }
+        Self {
+            reading,
+            wanted: Wanted::ROW,
+            projection: Projection::default(),
+            routes: Vec::new(),
+            places: RouteSet::NONE,
+        }
     }
 
     fn add(&mut self, route: Route, settings: &RouteSettings) {
@@ -224,6 +231,7 @@ impl FormatGroup {
             // What was before tells what is to be taken back.
             Mapping::Metric(_) | Mapping::SegmentMember(_) => Wanted::ALL,
         });
+        self.places = self.places.and(route.set());
         self.routes.push(route);
     }
 
@@ -236,8 +244,7 @@ impl FormatGroup {
 
     /// Its routes by their places.
     pub fn places(&self) -> RouteSet {
-        let one = |all: RouteSet, route: &Route| all.and(RouteSet::of(route.place));
-        self.routes.iter().fold(RouteSet::NONE, one)
+        self.places
     }
 
     /// Whether none of the routes has a use for the change, so that nothing of it need be read.
