@@ -13,7 +13,7 @@ use ldsink::model::record::Record;
 use ldsink::model::routes::RouteSet;
 use ldsink::pipeline::ack::Ledger;
 use ldsink::pipeline::batch::OpenBatch;
-use ldsink::pipeline::decode::{Decoded, decode as decoded};
+use ldsink::pipeline::decode::{Decoded, Room, decode as decoded};
 use ldsink::pipeline::route::projection::Picks;
 use ldsink::pipeline::route::{Router, TopicRoutes};
 use tokio::time::Instant;
@@ -51,7 +51,7 @@ fn change<'a>(
     format: Format,
     wanted: Wanted,
     record: &Record<'a>,
-    room: &'a mut String,
+    room: &'a mut Room,
 ) -> Change<'a> {
     match decoded(reading(format), wanted, record, room) {
         Ok(Decoded::Change(change)) => change,
@@ -79,7 +79,7 @@ pub(crate) fn decode(criterion: &mut Criterion) {
         let text = text(shape, 1);
         group.throughput(bytes(&text));
         group.bench_function(name, |bencher| {
-            let (record, mut room) = (record(1, &text), String::new());
+            let (record, mut room) = (record(1, &text), Room::default());
             bencher.iter(|| change(format, wanted, &record, &mut room).op);
         });
     }
@@ -92,7 +92,7 @@ pub(crate) fn pick_and_route(criterion: &mut Criterion) {
     let group_of_routes = &routes.groups()[0];
     let mut group = criterion.benchmark_group("route");
     for (name, shape, format) in &READINGS[..3] {
-        let (text, mut room, mut picks) = (text(*shape, 1), String::new(), Picks::default());
+        let (text, mut room, mut picks) = (text(*shape, 1), Room::default(), Picks::default());
         let record = record(1, &text);
         let change = change(*format, group_of_routes.wanted, &record, &mut room);
         group.bench_function(BenchmarkId::new("pick", name), |bencher| {

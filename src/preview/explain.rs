@@ -23,7 +23,7 @@ use crate::model::progress::Epoch;
 use crate::model::record::{OwnedRecord, Record};
 use crate::model::routes::RouteSet;
 use crate::pipeline::batch::OpenBatch;
-use crate::pipeline::decode::{DecodeError, Decoded, check, decode};
+use crate::pipeline::decode::{DecodeError, Decoded, Room, check, decode};
 use crate::pipeline::route::projection::Picks;
 use crate::pipeline::route::{FormatGroup, Route, RouteError, RouteId, Routed, Router};
 use crate::pipeline::settings::{BatchSettings, PipelineSettings, Unmatched};
@@ -160,7 +160,7 @@ impl Walk<'_> {
         if group.places().within(self.owed).is_empty() {
             return self.note_all(group, &|_| Made::Filtered(FilterReason::TakenBefore));
         }
-        let (record, mut room) = (self.record, String::new());
+        let (record, mut room) = (self.record, Room::default());
         let decoded = decode(group.reading, group.wanted, &record, &mut room);
         let change = match decoded.and_then(checked) {
             Ok(Decoded::Change(change)) => change,

@@ -14,7 +14,7 @@
 //! repeats that delete: without effect on a set, and metric events leave tombstones out anyway.
 
 use super::before::Belief;
-use super::connect::{document, unwrapped};
+use super::connect::{LastWrapper, document, unwrapped};
 use super::debezium::op_of;
 use super::maxwell::{Kind, kind_of};
 use super::members::Members;
@@ -32,21 +32,26 @@ pub(super) fn decode<'a>(
     record: &Record<'a>,
     wanted: Wanted,
     belief: Belief<'a>,
+    last: &mut LastWrapper,
 ) -> Result<Decoded<'a>, DecodeError> {
     let Some(value) = record.value else {
         return Ok(delete_by_key(record, json_key(record).map(unwrapped)));
     };
-    match std::str::from_utf8(value).map_or(Format::Json, format_of) {
-        Format::Debezium => debezium::decode(record, wanted, belief),
-        Format::DebeziumFlat => debezium_flat::decode(record, wanted, belief),
+    match format_of(value, last) {
+        Format::Debezium => debezium::decode(record, wanted, belief, last),
+        Format::DebeziumFlat => debezium_flat::decode(record, wanted, belief, last),
         Format::Maxwell => maxwell::decode(record, wanted),
         Format::Json | Format::Auto => json::decode(record, wanted),
     }
 }
 
+fn is_wrapped(value: &[u8]) -> bool {
+    std::str::from_utf8(value).is_ok_and(|text| unwrapped(text) != text)
+}
+
 /// The format of a value. What is not even JSON is left to the decoders to refuse.
-fn format_of(text: &str) -> Format {
-    match document(text, &SIGNS) {
+fn format_of(value: &[u8], last: &mut LastWrapper) -> Format {
+    match document(value, &SIGNS, last) {
         // How Connect's JSON converter writes the tombstone of a flattened delete.
         Ok(None) => Format::DebeziumFlat,
         Ok(Some(signs)) => match told_by(&signs.members) {
@@ -56,7 +61,7 @@ fn format_of(text: &str) -> Format {
             told => told.unwrap_or(Format::Json),
         },
         // A wrapper around something else than a row.
-        Err(_) if unwrapped(text) != text => Format::DebeziumFlat,
+        Err(_) if is_wrapped(value) => Format::DebeziumFlat,
         Err(_) => Format::Json,
     }
 }
@@ -115,7 +120,7 @@ mod tests {
             ("[]", Format::Json),
             ("{", Format::Json),
         ] {
-            assert_eq!(format_of(value), format, "{value}");
+            assert_eq!(format_of(value.as_bytes(), &mut LastWrapper::default()), format, "{value}");
         }
     }
 
@@ -133,13 +138,19 @@ mod tests {
                 value: None,
                 headers: &NoHeaders,
             };
-            let Decoded::Change(change) = decode(&record, Wanted::ALL, Belief::full()).unwrap()
+            let Decoded::Change(change) =
+                decode(&record, Wanted::ALL, Belief::full(), &mut LastWrapper::default()).unwrap()
             else {
                 panic!("filtered")
             };
             assert_eq!((change.op, change.tombstone, change.row()), (Op::Delete, true, row));
-            let keyless =
-                decode(&Record { key: None, ..record }, Wanted::ALL, Belief::full()).unwrap();
+            let keyless = decode(
+                &Record { key: None, ..record },
+                Wanted::ALL,
+                Belief::full(),
+                &mut LastWrapper::default(),
+            )
+            .unwrap();
             assert!(matches!(keyless, Decoded::Filtered(FilterReason::Tombstone)));
         }
     }

@@ -7,168 +7,77 @@
 //! Rule: `JsonConverter` itself demands these two members and no others, see
 //! <https://cwiki.apache.org/confluence/spaces/KAFKA/pages/80453670/KIP-301+Schema+Inferencing+for+JsonConverter>.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::members::{Members, Name, SCHEMA, Scan, Wanted, members};
+use super::members::{Members, members};
+use super::{DecodeError, JSON_SPACE, invalid_json, text_of};
 
 /// A document that was looked into, taken out of its wrapper if it had one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Document<'a, const N: usize> {
     pub(super) text: &'a str,
     pub(super) members: Members<'a, N>,
     pub(super) is_wrapped: bool,
 }
 
+/// What the last wrapper had before its payload. A topic's records have the same schema over and over: what
+/// begins like the last one need not be read up to there. It changes no result.
+#[derive(Debug, Default)]
+pub(super) struct LastWrapper {
+    before_payload: Vec<u8>,
+}
+
 /// Reads a document and finds members of it by their names. `None` when it is null, with or without
 /// a wrapper: so the converter writes a tombstone when it is told of a schema.
 ///
 /// # Errors
-/// The text, or what it wraps, is not one JSON object.
+/// The value, or what it wraps, is not one JSON object.
 pub(super) fn document<'a, const N: usize>(
-    text: &'a str,
+    value: &'a [u8],
     names: &[&str; N],
-) -> Result<Option<Document<'a, N>>, serde_json::Error> {
-    let text = text.trim_ascii();
+    last: &mut LastWrapper,
+) -> Result<Option<Document<'a, N>>, DecodeError> {
+    if let Some(text) = last.payload_of(value) {
+        if text == "null" {
+            return Ok(None);
+        }
+        if let Ok(members) = members(text, names) {
+            return Ok(Some(Document { text, members, is_wrapped: true }));
+        }
+    }
+    let text = text_of(value)?.trim_matches(JSON_SPACE);
     if text == "null" {
         return Ok(None);
     }
-    let outer = members(text, names)?;
-    match wrapped(&outer) {
-        None => Ok(Some(Document { text, members: outer, is_wrapped: false })),
-        Some("null") => Ok(None),
-        Some(text) => {
-            let members = members(text, names)?;
-            Ok(Some(Document { text, members, is_wrapped: true }))
-        }
-    }
-}
-
-/// Reads the members of an object or, when it is a wrapper, of the object within, in one go. `None` when
-/// that is null.
-///
-/// # Errors
-/// The text, or what it wraps, is not one JSON object.
-pub(super) fn opened<'a, const N: usize>(
-    text: &'a str,
-    names: &[&str; N],
-) -> Result<Option<[Option<&'a str>; N]>, serde_json::Error> {
-    if text.trim_ascii() == "null" {
+    let outer = members(text, names).map_err(|e| invalid_json(&e))?;
+    let Some(payload) = wrapped(&outer) else {
+        return Ok(Some(Document { text, members: outer, is_wrapped: false }));
+    };
+    last.learn(text, payload);
+    if payload == "null" {
         return Ok(None);
     }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let Outer { own, schema, payload, count } = json.deserialize_map(Open(names))?;
-    json.end()?;
-    match payload.filter(|_| count == 2 && schema.is_some_and(is_schema)) {
-        None => Ok(Some(own)),
-        Some(Payload::Object(members)) => Ok(Some(members)),
-        Some(Payload::Null) => Ok(None),
-        // For the error's sake.
-        Some(Payload::Other) => {
-            document(text, names).map(|document| document.map(|it| it.members.found))
+    let members = members(payload, names).map_err(|e| invalid_json(&e))?;
+    Ok(Some(Document { text: payload, members, is_wrapped: true }))
+}
+
+impl LastWrapper {
+    /// What is wrapped, if the value begins like the last one. It may be anything, and still has to be read.
+    fn payload_of<'a>(&self, value: &'a [u8]) -> Option<&'a str> {
+        if self.before_payload.is_empty() {
+            return None;
         }
-    }
-}
-
-/// What an object has, whether it is a wrapper or not.
-struct Outer<'a, const N: usize> {
-    own: [Option<&'a str>; N],
-    schema: Option<&'a str>,
-    payload: Option<Payload<'a, N>>,
-    /// How many members altogether.
-    count: usize,
-}
-
-enum Payload<'a, const N: usize> {
-    Object([Option<&'a str>; N]),
-    Null,
-    Other,
-}
-
-struct Open<'n, const N: usize>(&'n [&'n str; N]);
-
-impl<'de, const N: usize> Visitor<'de> for Open<'_, N> {
-    type Value = Outer<'de, N>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+        let rest = std::str::from_utf8(value.strip_prefix(self.before_payload.as_slice())?).ok()?;
+        rest.trim_end_matches(JSON_SPACE).strip_suffix('}').map(|it| it.trim_matches(JSON_SPACE))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut outer = Outer { own: [None; N], schema: None, payload: None, count: 0 };
-        while let Some(name) = map.next_key_seed(Name(self.0))? {
-            outer.count += 1;
-            let place = match name {
-                Wanted::Own(at) => outer.own.get_mut(at),
-                Wanted::Wrapper(SCHEMA) => Some(&mut outer.schema),
-                Wanted::Wrapper(_) => {
-                    outer.payload = Some(map.next_value_seed(Within(self.0))?);
-                    continue;
-                }
-                Wanted::No => None,
-            };
-            match place {
-                Some(found) => *found = Some(map.next_value::<&RawValue>()?.get()),
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
+    /// Keeps how a wrapper begins, if its payload is the last of its two members.
+    fn learn(&mut self, wrapper: &str, payload: &str) {
+        // `payload` was borrowed from `wrapper`, so its place is the distance between the two.
+        let start = payload.as_ptr().addr() - wrapper.as_ptr().addr();
+        self.before_payload.clear();
+        if wrapper.get(start + payload.len()..).is_some_and(|end| end.trim_start() == "}") {
+            self.before_payload
+                .extend_from_slice(wrapper.as_bytes().get(..start).unwrap_or_default());
         }
-        Ok(outer)
-    }
-}
-
-/// Reads what may be wrapped.
-struct Within<'n, const N: usize>(&'n [&'n str; N]);
-
-impl<'de, const N: usize> DeserializeSeed<'de> for Within<'_, N> {
-    type Value = Payload<'de, N>;
-
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de, const N: usize> Visitor<'de> for Within<'_, N> {
-    type Value = Payload<'de, N>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Scan(self.0).visit_map(map).map(|members| Payload::Object(members.found))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Payload::Null)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Payload::Other)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Payload::Other)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Payload::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Payload::Other)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(Payload::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Payload::Other)
     }
 }
 
@@ -192,19 +101,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn in_one_go_or_in_two_the_same_is_found() {
-        let inner = [r#"{"a":1,"b":[2]}"#, "null", "7", "-7.5", "\"x\"", "[1,{}]", "true", "{"];
-        let outer = [r#"{"schema":{},"payload":@}"#, r#"{"payload":@,"schema":null}"#, "@", " @ "];
-        let near = [r#"{"schema":1,"payload":@}"#, r#"{"schema":{},"payload":@,"a":3}"#];
-        for (outer, inner) in outer.iter().chain(&near).flat_map(|o| inner.map(|i| (o, i))) {
-            let text = outer.replace('@', inner);
-            let in_two = document(&text, &["a", "b"]).map(|it| it.map(|it| it.members.found));
-            let in_one = opened(&text, &["a", "b"]);
-            match (in_one, in_two) {
-                (Ok(one), Ok(two)) => assert_eq!(one, two, "{text}"),
-                (one, two) => assert!(one.is_err() && two.is_err(), "{text}: {one:?} {two:?}"),
-            }
+    fn what_was_read_before_changes_nothing() {
+        let inner =
+            [r#"{"a":1,"b":[2]}"#, "null", "7", "\"x\"", "[1,{}]", "{", "{}}", "{},\"c\":{}", ""];
+        let outer = [
+            r#"{"schema":{},"payload":@}"#,
+            r#" {"schema" : null, "payload": @ } "#,
+            r#"{"payload":@,"schema":null}"#,
+            "@",
+            r#"{"schema":1,"payload":@}"#,
+            r#"{"schema":{},"payload":@,"a":3}"#,
+            r#"{"schema":{},"payload":@}}"#,
+        ];
+        let all = outer.iter().flat_map(|outer| inner.map(|inner| outer.replace('@', inner)));
+        let all: Vec<String> = all.collect();
+        let mut learnt = 0;
+        for (before, text) in
+            all.iter().flat_map(|before| all.iter().map(move |text| (before, text)))
+        {
+            let mut last = LastWrapper::default();
+            let _first = document(before.as_bytes(), &["a", "b"], &mut last);
+            learnt += usize::from(last.payload_of(text.as_bytes()).is_some());
+            let told = document(text.as_bytes(), &["a", "b"], &mut last);
+            let alone = document(text.as_bytes(), &["a", "b"], &mut LastWrapper::default());
+            assert_eq!(told, alone, "{before} {text}");
         }
+        assert!(learnt > all.len(), "{learnt}");
     }
 
     #[test]

@@ -8,11 +8,9 @@
 //! Format: <https://debezium.io/documentation/reference/stable/connectors/postgresql.html>.
 
 use super::before::Belief;
-use super::connect::{opened, unwrapped};
+use super::connect::{LastWrapper, document, unwrapped};
 use super::members::members;
-use super::{
-    DecodeError, Decoded, excerpt, invalid_envelope, invalid_json, json_key, reads_key, text_of,
-};
+use super::{DecodeError, Decoded, excerpt, invalid_envelope, json_key, reads_key};
 use crate::model::change::{Change, Op, Placeholder, Wanted};
 use crate::model::outcome::FilterReason;
 use crate::model::record::Record;
@@ -50,13 +48,13 @@ pub(super) fn decode<'a>(
     record: &Record<'a>,
     wanted: Wanted,
     belief: Belief<'a>,
+    last: &mut LastWrapper,
 ) -> Result<Decoded<'a>, DecodeError> {
-    let text = record.value.map(text_of).transpose()?;
-    let found = text.map(|text| opened(text, &MEMBERS)).transpose();
-    let Some(members) = found.map_err(|e| invalid_json(&e))?.flatten() else {
+    let found = record.value.map(|value| document(value, &MEMBERS, last)).transpose()?;
+    let Some(envelope) = found.flatten() else {
         return Ok(Decoded::Filtered(FilterReason::Tombstone));
     };
-    let members = members.map(|member| member.filter(|json| *json != "null"));
+    let members = envelope.members.found.map(|member| member.filter(|json| *json != "null"));
     let [op, before, after, source, ..] = members;
     let Some(op) = op else {
         return if Envelope(members).is_housekeeping() {
@@ -142,7 +140,7 @@ mod tests {
     }
 
     fn change<'a>(record: &Record<'a>) -> Change<'a> {
-        match decode(record, Wanted::ALL, Belief::full()).unwrap() {
+        match decode(record, Wanted::ALL, Belief::full(), &mut LastWrapper::default()).unwrap() {
             Decoded::Change(change) => change,
             Decoded::Filtered(reason) => panic!("filtered: {reason:?}"),
         }
@@ -203,7 +201,12 @@ mod tests {
                 FilterReason::Housekeeping,
             ),
         ] {
-            match decode(&record("{}", value), Wanted::ALL, Belief::full()) {
+            match decode(
+                &record("{}", value),
+                Wanted::ALL,
+                Belief::full(),
+                &mut LastWrapper::default(),
+            ) {
                 Ok(Decoded::Filtered(found)) => assert_eq!(found, reason, "{value:?}"),
                 other => panic!("{value:?}: {other:?}"),
             }
@@ -219,8 +222,13 @@ mod tests {
             ("[]", "expects"),
             ("{", "EOF"),
         ] {
-            let error =
-                decode(&record("{}", Some(value)), Wanted::ALL, Belief::full()).unwrap_err();
+            let error = decode(
+                &record("{}", Some(value)),
+                Wanted::ALL,
+                Belief::full(),
+                &mut LastWrapper::default(),
+            )
+            .unwrap_err();
             assert!(error.detail.contains(said), "{value}: {}", error.detail);
         }
     }

@@ -19,12 +19,9 @@
 //! Format: <https://debezium.io/documentation/reference/stable/transformations/event-flattening.html>.
 
 use super::before::Belief;
-use super::connect::{document, unwrapped};
+use super::connect::{LastWrapper, document, unwrapped};
 use super::debezium::{UNAVAILABLE, op_of};
-use super::{
-    DecodeError, Decoded, delete_by_key, excerpt, invalid_envelope, invalid_json, json_key,
-    reads_key, text_of,
-};
+use super::{DecodeError, Decoded, delete_by_key, excerpt, invalid_envelope, json_key, reads_key};
 use crate::model::change::{Change, Op, Wanted};
 use crate::model::outcome::FilterReason;
 use crate::model::record::Record;
@@ -33,10 +30,10 @@ pub(super) fn decode<'a>(
     record: &Record<'a>,
     wanted: Wanted,
     belief: Belief<'a>,
+    last: &mut LastWrapper,
 ) -> Result<Decoded<'a>, DecodeError> {
     let key = || json_key(record).map(unwrapped);
-    let text = record.value.map(text_of).transpose()?;
-    let Some(row) = text.map(row_of).transpose()?.flatten() else {
+    let Some(row) = record.value.map(|value| row_of(value, last)).transpose()?.flatten() else {
         return Ok(delete_by_key(record, key()));
     };
     let op = row.op()?;
@@ -88,9 +85,8 @@ struct Row<'a> {
 }
 
 /// Finds the row in a value; `None` when the value is null.
-fn row_of(text: &str) -> Result<Option<Row<'_>>, DecodeError> {
-    let found = document(text, &MEMBERS).map_err(|e| invalid_json(&e))?;
-    Ok(found.map(|row| {
+fn row_of<'a>(value: &'a [u8], last: &mut LastWrapper) -> Result<Option<Row<'a>>, DecodeError> {
+    Ok(document(value, &MEMBERS, last)?.map(|row| {
         let [op, deleted, connector, of_source] = row.members.found;
         Row { text: row.text, op, deleted, connector: connector.or(of_source) }
     }))
@@ -160,7 +156,9 @@ mod tests {
             let wrapped = format!(r#"{{"schema":{{"type":"struct"}},"payload":{row}}}"#);
             for value in [format!(" {row}\n"), wrapped] {
                 let record = record("{\"id\":1}", Some(&value));
-                let Decoded::Change(change) = decode(&record, Wanted::ALL, Belief::full()).unwrap()
+                let Decoded::Change(change) =
+                    decode(&record, Wanted::ALL, Belief::full(), &mut LastWrapper::default())
+                        .unwrap()
                 else {
                     panic!("not a change: {value}");
                 };
@@ -183,7 +181,9 @@ mod tests {
         ] {
             for key in ["{\"id\":9}", r#"{"schema":{"type":"struct"},"payload":{"id":9}}"#] {
                 let record = record(key, value);
-                let Decoded::Change(change) = decode(&record, Wanted::ALL, Belief::full()).unwrap()
+                let Decoded::Change(change) =
+                    decode(&record, Wanted::ALL, Belief::full(), &mut LastWrapper::default())
+                        .unwrap()
                 else {
                     panic!("not a change: {value:?}");
                 };
@@ -191,7 +191,13 @@ mod tests {
                 assert_eq!((change.op, change.row()), (Op::Delete, Some("{\"id\":9}")));
             }
             for key in ["9", r#"{"schema":{"type":"int32"},"payload":9}"#, "order-9"] {
-                let filtered = decode(&record(key, value), Wanted::ALL, Belief::full()).unwrap();
+                let filtered = decode(
+                    &record(key, value),
+                    Wanted::ALL,
+                    Belief::full(),
+                    &mut LastWrapper::default(),
+                )
+                .unwrap();
                 assert!(matches!(filtered, Decoded::Filtered(FilterReason::Tombstone)), "{key}");
             }
         }
@@ -203,7 +209,8 @@ mod tests {
             [r#"{"id":1,"schema":{"v":1},"payload":{"id":2}}"#, r#"{"schema":"a","payload":{}}"#]
         {
             let record = record("{}", Some(value));
-            let Decoded::Change(change) = decode(&record, Wanted::ALL, Belief::full()).unwrap()
+            let Decoded::Change(change) =
+                decode(&record, Wanted::ALL, Belief::full(), &mut LastWrapper::default()).unwrap()
             else {
                 panic!("not a change")
             };
@@ -215,8 +222,13 @@ mod tests {
     fn operations_without_a_row_are_filtered() {
         for op in ["t", "m"] {
             let value = format!(r#"{{"__op":"{op}"}}"#);
-            let filtered =
-                decode(&record("{}", Some(&value)), Wanted::ALL, Belief::full()).unwrap();
+            let filtered = decode(
+                &record("{}", Some(&value)),
+                Wanted::ALL,
+                Belief::full(),
+                &mut LastWrapper::default(),
+            )
+            .unwrap();
             assert!(matches!(filtered, Decoded::Filtered(FilterReason::NoRow)), "{op}");
         }
     }
@@ -232,8 +244,13 @@ mod tests {
             ("{\"id\":", "EOF"),
             ("", "EOF"),
         ] {
-            let error =
-                decode(&record("{}", Some(value)), Wanted::ALL, Belief::full()).unwrap_err();
+            let error = decode(
+                &record("{}", Some(value)),
+                Wanted::ALL,
+                Belief::full(),
+                &mut LastWrapper::default(),
+            )
+            .unwrap_err();
             assert!(error.detail.contains(said), "{value}: {}", error.detail);
         }
     }

@@ -7,8 +7,6 @@ use serde_json::value::RawValue;
 
 /// What Connect's JSON converter calls the two parts of a wrapper, see `connect`.
 const WRAPPER: [&str; 2] = ["schema", "payload"];
-/// The place of the first of them.
-pub(super) const SCHEMA: usize = 0;
 
 /// What an object holds under the names that were asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +33,7 @@ pub(super) fn members<'a, const N: usize>(
     Ok(members)
 }
 
-/// Reads the members of an object.
-pub(super) struct Scan<'n, const N: usize>(pub(super) &'n [&'n str; N]);
+struct Scan<'n, const N: usize>(&'n [&'n str; N]);
 
 impl<'de, const N: usize> Visitor<'de> for Scan<'_, N> {
     type Value = Members<'de, N>;
@@ -66,10 +63,10 @@ impl<'de, const N: usize> Visitor<'de> for Scan<'_, N> {
 }
 
 /// Finds which of the names a member has, without copying it.
-pub(super) struct Name<'n>(pub(super) &'n [&'n str]);
+struct Name<'n>(&'n [&'n str]);
 
 /// Whose name it is, and which of them.
-pub(super) enum Wanted {
+enum Wanted {
     Own(usize),
     Wrapper(usize),
     No,

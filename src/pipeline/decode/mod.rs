@@ -4,7 +4,7 @@
 //! fields matter. One file per format, so that a new format touches no route.
 //!
 //! # Invariants
-//! - D1: pure; no clock, no I/O, no state between records.
+//! - D1: pure; no clock, no I/O, and what is kept from record to record changes no result.
 //! - D2: never panics, whatever the bytes are.
 //!
 //! Not here: which fields are read (`route`), what becomes of a refused record (`dead_letter`).
@@ -21,6 +21,7 @@ mod members;
 use serde_json::value::RawValue;
 
 use self::before::Belief;
+use self::connect::LastWrapper;
 use crate::model::change::{Change, Format, Op, Reading, Wanted};
 use crate::model::outcome::{FilterReason, RefusalReason};
 use crate::model::record::Record;
@@ -44,8 +45,16 @@ pub struct DecodeError {
     pub detail: String,
 }
 
+/// What decoders use from record to record. It changes no result (D1).
+#[derive(Debug, Default)]
+pub struct Room {
+    /// What is left of a document of which not everything is believed.
+    left: String,
+    wrapper: LastWrapper,
+}
+
 /// Decodes a record in place: the change borrows from the record's bytes, and holds no more than what
-/// is `wanted` of it. `room` is for what is left of a document of which not everything is believed.
+/// is `wanted` of it.
 ///
 /// # Errors
 /// Why the record cannot be read. Of a change that `is_unread` that is known only when it has been read,
@@ -54,15 +63,16 @@ pub fn decode<'a>(
     reading: Reading,
     wanted: Wanted,
     record: &Record<'a>,
-    room: &'a mut String,
+    room: &'a mut Room,
 ) -> Result<Decoded<'a>, DecodeError> {
-    let belief = Belief { policy: reading.before, room };
+    let Room { left, wrapper } = room;
+    let belief = Belief { policy: reading.before, room: left };
     match reading.format {
         Format::Json => json::decode(record, wanted),
-        Format::Debezium => debezium::decode(record, wanted, belief),
-        Format::DebeziumFlat => debezium_flat::decode(record, wanted, belief),
+        Format::Debezium => debezium::decode(record, wanted, belief, wrapper),
+        Format::DebeziumFlat => debezium_flat::decode(record, wanted, belief, wrapper),
         Format::Maxwell => maxwell::decode(record, wanted),
-        Format::Auto => auto::decode(record, wanted, belief),
+        Format::Auto => auto::decode(record, wanted, belief, wrapper),
     }
 }
 

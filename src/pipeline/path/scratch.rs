@@ -4,6 +4,7 @@ use super::checks::{Checked, Checks};
 use crate::model::operation::Operation;
 use crate::model::outcome::{FilterReason, Refusal, RefusalReason, Stage};
 use crate::model::routes::RouteSet;
+use crate::pipeline::decode::Room;
 use crate::pipeline::route::projection::Picks;
 use crate::pipeline::route::{Route, RouteId};
 
@@ -21,8 +22,7 @@ pub(super) struct Scratch {
     pub(super) filtered: Vec<(RouteId, FilterReason)>,
     /// The routes that made something of it that would not count, and why.
     pub(super) mistaken: Vec<(RouteId, RefusalReason)>,
-    /// What is left of a document of which not everything is believed.
-    pub(super) room: String,
+    pub(super) room: Room,
     /// Stays empty.
     pub(super) no_body: Vec<u8>,
 }
