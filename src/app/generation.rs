@@ -134,6 +134,13 @@ impl Builder {
         }
         let health = Arc::new(self.reports.health.scoped(u64::MAX - number));
         let paces = Paces::new(targets, delivery, &self.reports.metrics, &health);
+        let (looking, abandoned) = (paces.look_after(), self.abandoned.clone());
+        self.tasks.spawn("outages", async move {
+            tokio::select! {
+                () = looking => {}
+                () = abandoned.cancelled() => {}
+            }
+        });
         Paced { targets: targets.clone(), delivery: delivery.clone(), health, paces }
     }
 }

@@ -132,6 +132,15 @@ impl Server {
         self.outage().condition()
     }
 
+    /// Looks whether anybody asks still about an outage.
+    pub fn look(&self) -> Option<Turn> {
+        let turn = self.outage().look(Instant::now());
+        if turn.is_some() {
+            self.changed.notify_waiters();
+        }
+        turn
+    }
+
     fn outage(&self) -> MutexGuard<'_, Outage> {
         self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
