@@ -202,6 +202,11 @@ impl Budget {
         self.server.condition() == Condition::Down
     }
 
+    /// Lets nobody through before this, as another budget of the same server was asked.
+    pub fn park(&self, until: Instant) {
+        self.state().park(until);
+    }
+
     pub fn status(&self) -> Status {
         let (outage, state) = (self.server.condition(), self.state());
         Status {

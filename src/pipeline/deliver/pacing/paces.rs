@@ -47,6 +47,11 @@ impl Paces {
         Self { events: maker.make(Api::Events, &quotas), rest: maker.make(Api::Rest, &quotas) }
     }
 
+    /// Tells of hints that were taken over from the budgets before.
+    pub fn tell_inherited(&self) {
+        self.events.iter().chain(&self.rest).for_each(|pacing| pacing.tell_inherited());
+    }
+
     /// Looks after outages that nobody asks about, as long as somebody holds these budgets.
     pub fn look_after(&self) -> impl Future<Output = ()> + Send + use<> {
         let all = self.events.iter().chain(&self.rest);

@@ -171,6 +171,28 @@ async fn a_long_hint_is_shown_until_it_has_passed() {
     assert_eq!(metrics.hint_until.with_label_values(&["a", "rest"]).get().to_bits(), 0);
 }
 
+/// A reload that changes limits or delivery makes new budgets; the server has asked all the same.
+#[tokio::test(start_paused = true)]
+async fn a_hint_outlives_the_budget_that_heard_it() {
+    let (before, ..) = two_tokens();
+    let lane = before.rest[0].lane(1);
+    let refused = before.rest[0].admit(lane, Endpoint::MetricCreate).await;
+    let told = Err::<Answered<()>, _>(failure(ErrorClass::Throttled, 429, Some(HOUR)));
+    before.rest[0].answered(refused, &told);
+    let (after, health, metrics) = two_tokens();
+    after.rest[0].inherit(&before.rest[0]);
+    assert!(health.ready().ok, "it is not in force yet");
+    after.tell_inherited();
+    let reasons = health.ready().reasons;
+    assert!(reasons.contains_key("target a, rest api, hint"), "{reasons:?}");
+    assert!(metrics.hint_until.with_label_values(&["a", "rest"]).get() > 1e9);
+    let (start, lane) = (Instant::now(), after.rest[0].lane(1));
+    let permit = after.rest[0].admit(lane, Endpoint::MetricGet).await;
+    assert!(start.elapsed() >= HOUR, "{:?}", start.elapsed());
+    after.rest[0].answered(permit, &Ok(success()));
+    assert!(health.ready().reasons.is_empty());
+}
+
 const CONFIG: &str = r#"
 kafka: { bootstrap_servers: "localhost:9092", group_id: g }
 targets: { a: { access_token: api-1, project: p, environment: production } }
