@@ -121,6 +121,9 @@ impl Builder {
             && self.paced.as_ref().is_some_and(|now| !Arc::ptr_eq(&before.health, &now.health))
         {
             before.health.retire();
+            if let Some(now) = &self.paced {
+                now.paces.tell_inherited();
+            }
         }
         Ok(Built { generation: Generation { number, path, life }, tokens })
     }
@@ -134,6 +137,16 @@ impl Builder {
         }
         let health = Arc::new(self.reports.health.scoped(u64::MAX - number));
         let paces = Paces::new(targets, delivery, &self.reports.metrics, &health);
+        if let Some(before) = &self.paced {
+            inherit(&paces, targets, before);
+        }
+        let (looking, abandoned) = (paces.look_after(), self.abandoned.clone());
+        self.tasks.spawn("outages", async move {
+            tokio::select! {
+                () = looking => {}
+                () = abandoned.cancelled() => {}
+            }
+        });
         Paced { targets: targets.clone(), delivery: delivery.clone(), health, paces }
     }
 }
@@ -267,6 +280,22 @@ impl Site<'_> {
             links.push(Some((link.knowledge, link.questions)));
         }
         Ok(links)
+    }
+}
+
+/// A server that asked for a pause gets it from the budgets that follow, too.
+fn inherit(paces: &Paces, targets: &[TargetSettings], before: &Paced) {
+    let now = targets.iter().zip(paces.events.iter().zip(&paces.rest));
+    for (target, (events, rest)) in now {
+        let known = before.paces.events.iter().zip(&before.paces.rest);
+        for (it, (its_events, its_rest)) in before.targets.iter().zip(known) {
+            if it.events_url == target.events_url {
+                events.inherit(its_events);
+            }
+            if it.api_url == target.api_url {
+                rest.inherit(its_rest);
+            }
+        }
     }
 }
 

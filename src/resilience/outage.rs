@@ -10,6 +10,8 @@
 //! - U3: failures in a row during the recovery begin it anew, with a longer pause; a single one, which
 //!   may be about its own request, slows it down.
 //! - U4: what was under way when it began neither ends nor prolongs a pause by failing, but for its hint.
+//! - U5: one that nobody asks about any more does not last forever: what waited may have been given up,
+//!   or be somebody else's now. Then the next request is a probe.
 //!
 //! Not here: who is told (`deliver`), limits (`budget`).
 
@@ -23,6 +25,8 @@ use super::window::Leave;
 
 /// Failures in a row during a recovery after which it begins anew.
 const RELAPSE: u32 = 2;
+/// How many longest pauses a due probe is waited for: those who have something to send come sooner.
+const UNASKED: u32 = 3;
 
 /// When to believe in an outage, and how to ask whether it is over.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +87,8 @@ pub enum Turn {
     Answers,
     /// After an answer, a failure again.
     Relapsed,
+    /// Nobody has asked for long.
+    Lapsed,
     Ended,
 }
 
@@ -109,6 +115,16 @@ impl Outage {
             }
             State::Up { .. } | State::Down { .. } | State::Recovering { .. } => Leave::Now,
         }
+    }
+
+    /// Looks whether anybody asks still (U5). After that one failure is enough for a relapse.
+    pub fn look(&mut self, now: Instant) -> Option<Turn> {
+        let State::Down { next_probe, probing: false } = self.state else { return None };
+        let unasked = now.saturating_duration_since(next_probe);
+        (unasked > self.settings.longest_pause.saturating_mul(UNASKED)).then(|| {
+            self.change(State::Recovering { allowed: 1, under_way: 0, failures: RELAPSE - 1 });
+            Turn::Lapsed
+        })
     }
 
     /// Notes that a request is sent.

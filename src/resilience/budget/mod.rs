@@ -132,6 +132,15 @@ impl Server {
         self.outage().condition()
     }
 
+    /// Looks whether anybody asks still about an outage.
+    pub fn look(&self) -> Option<Turn> {
+        let turn = self.outage().look(Instant::now());
+        if turn.is_some() {
+            self.changed.notify_waiters();
+        }
+        turn
+    }
+
     fn outage(&self) -> MutexGuard<'_, Outage> {
         self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,6 +200,11 @@ impl Budget {
     /// Whether the server is down, so that waiting may take long.
     pub fn is_down(&self) -> bool {
         self.server.condition() == Condition::Down
+    }
+
+    /// Lets nobody through before this, as another budget of the same server was asked.
+    pub fn park(&self, until: Instant) {
+        self.state().park(until);
     }
 
     pub fn status(&self) -> Status {

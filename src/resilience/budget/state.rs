@@ -221,6 +221,10 @@ impl State {
         }
     }
 
+    pub(super) fn park(&mut self, until: Instant) {
+        self.closed_until = self.closed_until.max(Some(until));
+    }
+
     pub(super) fn levels(&self) -> Vec<(&'static str, Level)> {
         let endpoints = self.endpoints.iter().map(|(name, known)| (*name, &known.window));
         [("account", &self.account), ("token", &self.token)]

@@ -55,6 +55,13 @@ impl Destination {
         self.lock().clone()
     }
 
+    /// Tells when nobody asks any more about an outage.
+    pub(super) fn look(&self) {
+        if let Some(turn) = self.server.look() {
+            self.tell(turn);
+        }
+    }
+
     /// Tells that an outage began or ended; whether there is one, the server knows.
     pub(super) fn tell(&self, turn: Turn) {
         let last_failure = self.lock();
@@ -79,6 +86,11 @@ impl Destination {
                 "outage: LaunchDarkly does not answer; one probe at a time, records wait in kafka"
             ),
             Turn::Ended => tracing::info!(target_name, api, "the outage is over"),
+            Turn::Lapsed => tracing::info!(
+                target_name,
+                api,
+                "outage: nothing waits for LaunchDarkly any more; the next request tells whether it is back"
+            ),
             // Of one outage.
             Turn::Answers | Turn::Relapsed => {}
         }

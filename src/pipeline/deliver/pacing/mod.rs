@@ -97,6 +97,25 @@ impl Pacing {
         self.show(&status);
     }
 
+    /// Takes over what the server has asked for from the budget in whose place this one comes. Told is it
+    /// when this one is in force.
+    pub fn inherit(&self, before: &Self) {
+        if let Some(until) = before.budget.status().parked_until {
+            self.budget.park(until);
+        }
+    }
+
+    /// Tells of a hint that was taken over.
+    fn tell_inherited(&self) {
+        let status = self.budget.status();
+        let Some(until) = status.parked_until else { return };
+        let left = until.saturating_duration_since(Instant::now());
+        if left > self.long {
+            self.tell_long_hint(left);
+        }
+        self.show(&status);
+    }
+
     /// Whether the server is down, so that only probes go out.
     pub(super) fn is_down(&self) -> bool {
         self.budget.is_down()

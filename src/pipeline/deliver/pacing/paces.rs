@@ -1,6 +1,8 @@
 //! Which requests share a budget, a destination, a quota.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::destination::Destination;
 use super::{Api, FAILURES, Pacing};
@@ -11,6 +13,9 @@ use crate::resilience::outage::OutageSettings;
 use crate::resilience::quota::RequestQuota;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
+
+/// Between two looks at outages.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The budgets of all targets, in their order.
 #[derive(Debug, Clone)]
@@ -40,6 +45,25 @@ impl Paces {
         let quotas = shared(targets, TargetSettings::has_token_of, quota);
         let maker = Maker { targets, delivery, metrics, health };
         Self { events: maker.make(Api::Events, &quotas), rest: maker.make(Api::Rest, &quotas) }
+    }
+
+    /// Tells of hints that were taken over from the budgets before.
+    pub fn tell_inherited(&self) {
+        self.events.iter().chain(&self.rest).for_each(|pacing| pacing.tell_inherited());
+    }
+
+    /// Looks after outages that nobody asks about, as long as somebody holds these budgets.
+    pub fn look_after(&self) -> impl Future<Output = ()> + Send + use<> {
+        let all = self.events.iter().chain(&self.rest);
+        let mut held: Vec<_> = all.map(|pacing| Arc::downgrade(&pacing.destination)).collect();
+        async move {
+            while !held.is_empty() {
+                tokio::time::sleep(LOOK).await;
+                held.retain(|destination| {
+                    destination.upgrade().inspect(|destination| destination.look()).is_some()
+                });
+            }
+        }
     }
 }
 

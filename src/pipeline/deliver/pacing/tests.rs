@@ -111,6 +111,41 @@ async fn an_outage_is_told_for_all_tokens_whoever_finds_it_out() {
     assert_eq!(outage(), 0);
 }
 
+/// What waited was given up, or its partition went to another instance: no request comes that could find
+/// out that LaunchDarkly is back.
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_nobody_asks_about_does_not_last_forever() {
+    let (paces, health, metrics) = two_tokens();
+    let looking = tokio::spawn(paces.look_after());
+    let pacing = Arc::clone(&paces.rest[0]);
+    let outage = || metrics.outage.with_label_values(&["a+b", "rest"]).get();
+    let lane = pacing.lane(1);
+    let fails = || Err::<Answered<()>, _>(failure(ErrorClass::Unavailable, 503, None));
+    for _ in 0..FAILURES {
+        let permit = pacing.admit(lane, Endpoint::MetricGet).await;
+        pacing.answered(permit, &fails());
+    }
+    // As long as somebody asks, however slowly, it lasts.
+    for _ in 0..10 {
+        sleep(delivery().retry_max).await;
+        assert!(!health.ready().ok && outage() == 2);
+        let probe = pacing.admit(lane, Endpoint::MetricGet).await;
+        pacing.answered(probe, &fails());
+    }
+    sleep(delivery().retry_max * 5).await;
+    assert!(health.ready().reasons.is_empty(), "{:?}", health.ready());
+    assert_eq!(outage(), 1);
+    // The next one is a probe, and its failure enough.
+    let probe = pacing.admit(lane, Endpoint::MetricGet).await;
+    let other = tokio::time::timeout(HOUR, pacing.admit(lane, Endpoint::MetricGet)).await;
+    assert!(other.is_err(), "one at a time");
+    pacing.answered(probe, &fails());
+    assert!(!health.ready().ok && outage() == 2);
+    drop(other);
+    drop((paces, pacing));
+    tokio::time::timeout(HOUR, looking).await.unwrap().unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_long_hint_is_shown_until_it_has_passed() {
     let (Paces { rest, .. }, health, metrics) = two_tokens();
@@ -134,6 +169,28 @@ async fn a_long_hint_is_shown_until_it_has_passed() {
     pacing.answered(after, &Ok(success()));
     assert!(health.live().ok && health.ready().reasons.is_empty());
     assert_eq!(metrics.hint_until.with_label_values(&["a", "rest"]).get().to_bits(), 0);
+}
+
+/// A reload that changes limits or delivery makes new budgets; the server has asked all the same.
+#[tokio::test(start_paused = true)]
+async fn a_hint_outlives_the_budget_that_heard_it() {
+    let (before, ..) = two_tokens();
+    let lane = before.rest[0].lane(1);
+    let refused = before.rest[0].admit(lane, Endpoint::MetricCreate).await;
+    let told = Err::<Answered<()>, _>(failure(ErrorClass::Throttled, 429, Some(HOUR)));
+    before.rest[0].answered(refused, &told);
+    let (after, health, metrics) = two_tokens();
+    after.rest[0].inherit(&before.rest[0]);
+    assert!(health.ready().ok, "it is not in force yet");
+    after.tell_inherited();
+    let reasons = health.ready().reasons;
+    assert!(reasons.contains_key("target a, rest api, hint"), "{reasons:?}");
+    assert!(metrics.hint_until.with_label_values(&["a", "rest"]).get() > 1e9);
+    let (start, lane) = (Instant::now(), after.rest[0].lane(1));
+    let permit = after.rest[0].admit(lane, Endpoint::MetricGet).await;
+    assert!(start.elapsed() >= HOUR, "{:?}", start.elapsed());
+    after.rest[0].answered(permit, &Ok(success()));
+    assert!(health.ready().reasons.is_empty());
 }
 
 const CONFIG: &str = r#"
