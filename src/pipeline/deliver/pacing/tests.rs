@@ -5,6 +5,7 @@ use std::sync::mpsc::channel;
 
 use secrecy::SecretString;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -116,7 +117,8 @@ async fn an_outage_is_told_for_all_tokens_whoever_finds_it_out() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_that_nobody_asks_about_does_not_last_forever() {
     let (paces, health, metrics) = two_tokens();
-    let looking = tokio::spawn(paces.look_after());
+    let mut looking = JoinSet::new();
+    looking.spawn(paces.look_after());
     let pacing = Arc::clone(&paces.rest[0]);
     let outage = || metrics.outage.with_label_values(&["a+b", "rest"]).get();
     let lane = pacing.lane(1);
@@ -143,7 +145,7 @@ async fn an_outage_that_nobody_asks_about_does_not_last_forever() {
     assert!(!health.ready().ok && outage() == 2);
     drop(other);
     drop((paces, pacing));
-    tokio::time::timeout(HOUR, looking).await.unwrap().unwrap();
+    tokio::time::timeout(HOUR, looking.join_next()).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
