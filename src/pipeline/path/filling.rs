@@ -4,6 +4,9 @@
 //! somewhere else, and as it is. So as long as as many batches of its target are under way as there may
 //! be requests, it goes on filling: the fewer the requests, the larger.
 //!
+//! Batches of many partitions are written to the journal together, and so the sooner the more of them
+//! are cut at once: with the first that is due go those that have waited half as long.
+//!
 //! # Invariants
 //! - F1: nothing waits longer for that: whatever is under way was cut before, and every answer is a
 //!   reason to look again, as is some time without one.
@@ -38,10 +41,11 @@ impl Path {
         if self.filling.due.is_none_or(|due| due > now) {
             return;
         }
+        let soon = now + self.settings.batch.linger / 2;
         let busy = self.busy_targets();
         let is_busy = |target: TargetId| busy.get(target.0).copied().unwrap_or_default();
         for partition in self.books.all_mut() {
-            partition.cut_due(now, is_busy, &mut self.cut);
+            partition.cut_due(now, soon, is_busy, &mut self.cut);
             self.hurried |= partition.has_waiting();
         }
         let (mut overdue, mut next) = (false, None::<Instant>);
@@ -87,6 +91,7 @@ mod tests {
     use super::super::tests::{Rig, rig, zero};
     use super::*;
     use crate::model::batch::EventBatch;
+    use crate::model::record::Partition;
     use crate::pipeline::source::Intake;
 
     const CONFIG: &str = r#"
@@ -103,12 +108,16 @@ batch: { max_events: 100, linger: 1s }
 delivery: { concurrency: 2 }
 "#;
 
+    fn three() -> [Partition; 3] {
+        [0, 1, 2].map(|number| Partition::new("t", number))
+    }
+
     impl Rig {
         /// A turn in which Kafka confirms what there is to write. Gives what is sent then, and when the
         /// next turn is wanted.
         fn turn_at(&mut self, now: Instant) -> (Vec<EventBatch>, Option<Instant>) {
             let next = self.path.turn(now).next;
-            let entries = self.path.progress(&zero());
+            let entries = self.path.progress(&three());
             self.path.committed(entries, true, now);
             (std::iter::from_fn(|| self.batches.try_recv().ok()).collect(), next)
         }
@@ -144,5 +153,21 @@ delivery: { concurrency: 2 }
             rig.take_in(0, offset, r#"{"user":"u"}"#, now);
         }
         assert_eq!(rig.turn_at(now).0[0].records(), 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn batches_that_have_waited_half_as_long_go_with_the_first_that_is_due() {
+        let mut rig = rig(CONFIG);
+        rig.assign(&three());
+        let start = Instant::now();
+        rig.take_in(0, 0, r#"{"user":"u"}"#, start);
+        rig.take_in(1, 0, r#"{"user":"u"}"#, start + Duration::from_millis(400));
+        rig.take_in(2, 0, r#"{"user":"u"}"#, start + Duration::from_millis(600));
+        assert!(rig.turn_at(start + Duration::from_millis(999)).0.is_empty());
+        let (sent, _) = rig.turn_at(start + Duration::from_secs(1));
+        assert_eq!(sent.iter().map(|it| it.partition.number).collect::<Vec<_>>(), [0, 1]);
+        sent.into_iter().for_each(|batch| rig.accept(batch));
+        assert!(rig.turn_at(start + Duration::from_millis(1_599)).0.is_empty());
+        assert_eq!(rig.turn_at(start + Duration::from_millis(1_600)).0[0].partition.number, 2);
     }
 }

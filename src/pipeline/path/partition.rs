@@ -194,17 +194,22 @@ impl PartitionPath {
         }
     }
 
-    /// Cuts the batches that have waited long enough, unless their target is busy. What is collected
-    /// again does not fill up.
+    /// Cuts the batches that are due by `soon`, unless their target is busy. What is collected again
+    /// does not fill up, and nothing but its last record ends it before its time.
     pub(super) fn cut_due(
         &mut self,
         now: Instant,
+        soon: Instant,
         is_busy: impl Fn(TargetId) -> bool,
         released: &mut Vec<EventBatch>,
     ) {
         self.cut_where(released, |open| {
-            let is_due = open.deadline().is_some_and(|due| due <= now);
-            is_due && (open.held().is_some() || !is_busy(open.target()))
+            let is_due = |by: Instant| open.deadline().is_some_and(|due| due <= by);
+            if open.held().is_some() {
+                is_due(now)
+            } else {
+                is_due(soon) && !is_busy(open.target())
+            }
         });
     }
 

@@ -227,15 +227,20 @@ impl<I: Intake> Source<I> {
     fn take_some(&mut self, next: Instant) -> Result<(), SourceError> {
         let consumer = Arc::clone(&self.consumer);
         let mut now = Instant::now();
-        let mut wait = next.saturating_duration_since(now).min(TURN);
+        let mut wait = sleep_until(next, now);
         for _ in 0..RECORDS_PER_TURN {
             match consumer.poll(wait) {
-                // Records that were there already came at the same time.
-                Some(Ok(message)) => self.take(&message, now),
+                Some(Ok(message)) => {
+                    // Records that were there already came at the same time.
+                    if !wait.is_zero() {
+                        now = Instant::now();
+                    }
+                    self.take(&message, now);
+                }
                 Some(Err(error)) => return self.judge(error),
                 None if wait.is_zero() => {
                     now = Instant::now();
-                    wait = next.saturating_duration_since(now).min(TURN);
+                    wait = sleep_until(next, now);
                     if wait.is_zero() {
                         return Ok(());
                     }
@@ -320,6 +325,13 @@ impl<I> std::fmt::Debug for Source<I> {
     }
 }
 
+/// How long to sleep in `poll`, in whole milliseconds: the client takes what is left of one for none and
+/// asks again until it is over, which keeps a core busy.
+fn sleep_until(next: Instant, now: Instant) -> Duration {
+    let left = next.saturating_duration_since(now).min(TURN);
+    Duration::from_millis(left.as_micros().div_ceil(1_000).try_into().unwrap_or(u64::MAX))
+}
+
 /// Makes the list librdkafka wants. To be dropped in the function that asked for it (S2).
 fn list_of(partitions: &[Partition]) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(partitions.len());
@@ -340,5 +352,21 @@ impl Headers for MessageHeaders<'_> {
     fn at(&self, index: usize) -> Option<(&str, Option<&[u8]>)> {
         let header = self.0.try_get(index)?;
         Some((header.key, header.value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn sleeps_are_whole_milliseconds_and_never_too_short() {
+        let now = Instant::now();
+        for (left_us, slept_ms) in [(0, 0), (1, 1), (999, 1), (1_000, 1), (1_001, 2), (90_000, 50)]
+        {
+            let next = now + Duration::from_micros(left_us);
+            assert_eq!(sleep_until(next, now), Duration::from_millis(slept_ms), "{left_us} us");
+        }
+        assert_eq!(sleep_until(now, now + TURN), Duration::ZERO);
     }
 }
