@@ -166,7 +166,9 @@ delivery: { concurrency: 2 }
         assert!(rig.turn_at(start + Duration::from_millis(999)).0.is_empty());
         let (sent, _) = rig.turn_at(start + Duration::from_secs(1));
         assert_eq!(sent.iter().map(|it| it.partition.number).collect::<Vec<_>>(), [0, 1]);
-        sent.into_iter().for_each(|batch| rig.accept(batch));
+        for batch in sent {
+            rig.accept(batch);
+        }
         assert!(rig.turn_at(start + Duration::from_millis(1_599)).0.is_empty());
         assert_eq!(rig.turn_at(start + Duration::from_millis(1_600)).0[0].partition.number, 2);
     }
